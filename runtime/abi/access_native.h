@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// Accessors of the native simulator. All agents are threads of one coherent machine, so cache
+// operations mean nothing, and the order that barriers give on the device is given by acquire and
+// release. The simulator's work hints live here too.
+#ifndef PTO_ABI_ACCESS_NATIVE_H
+#define PTO_ABI_ACCESS_NATIVE_H
+
+#include <time.h>
+
+#include "abi/access_peer.h"
+#include "abi/launch.h"
+
+static inline uint32_t pto_cpu_load(const uint32_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline uint16_t pto_cpu_load16(const uint16_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t pto_cpu_load64(const uint64_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline void pto_cpu_store(uint32_t *word, uint32_t value)
+{
+    __atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+static inline void pto_cpu_publish(uint32_t *word, uint32_t value)
+{
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+static inline uint32_t pto_cpu_observe(const uint32_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+static inline void pto_cpu_refresh(const void *address, uint64_t size_bytes)
+{
+    (void)address;
+    (void)size_bytes;
+}
+
+// The hint words carry no data: a bit set after a publish, taken before an observe, both read-modify-
+// write, so a taken bit has the publish behind it and a bit set too late stays for the next time.
+static inline void pto_cpu_ring(uint64_t hints, uint32_t word, uint64_t cores)
+{
+    struct pto_hints *shared = (struct pto_hints *)(uintptr_t)hints;
+    if (shared != NULL) {
+        __atomic_fetch_or(&shared->runnable[word], cores, __ATOMIC_SEQ_CST);
+    }
+}
+
+static inline uint64_t pto_cpu_take_completed(uint64_t hints, uint32_t word, uint64_t cores)
+{
+    struct pto_hints *shared = (struct pto_hints *)(uintptr_t)hints;
+    if (shared == NULL) {
+        return cores;
+    }
+    if ((__atomic_load_n(&shared->completed[word], __ATOMIC_RELAXED) & cores) == 0) {
+        return 0;
+    }
+    return __atomic_fetch_and(&shared->completed[word], ~cores, __ATOMIC_SEQ_CST) & cores;
+}
+
+static inline uint64_t pto_cpu_clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static inline uint32_t pto_core_load(const uint32_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline uint16_t pto_core_load16(const uint16_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t pto_core_load64(const uint64_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline void pto_core_store(uint32_t *word, uint32_t value)
+{
+    __atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+static inline uint32_t pto_core_observe(const uint32_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+static inline void pto_core_publish(uint32_t *word, uint32_t value)
+{
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+static inline void pto_core_invalidate_line(const void *line)
+{
+    (void)line;
+}
+
+static inline void pto_core_write_line(const void *line)
+{
+    (void)line;
+}
+
+static inline void pto_core_flush_cache(void)
+{
+}
+
+static inline void pto_core_barrier(void)
+{
+}
+
+static inline void pto_core_ring(uint64_t hints, uint32_t core)
+{
+    struct pto_hints *shared = (struct pto_hints *)(uintptr_t)hints;
+    if (shared != NULL) {
+        __atomic_fetch_or(&shared->completed[core / 64], (uint64_t)1 << (core % 64),
+                          __ATOMIC_SEQ_CST);
+    }
+}
+
+#endif // PTO_ABI_ACCESS_NATIVE_H

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// The AICore worker: takes tasks from its ring in order, runs their kernels, counts them.
+//
+// Runs on one AICore, or on whichever simulator lane holds that core. C11 that is also C++17.
+#ifndef PTO_AICORE_WORKER_H
+#define PTO_AICORE_WORKER_H
+
+#include "abi/launch.h"
+#include "pto/kernel.h"
+
+// Private to the core.
+struct pto_worker {
+    PTO_GM const struct pto_dispatch_line *dispatch;
+    PTO_GM struct pto_core_line *line;
+    PTO_GM const struct pto_task_record *records;
+    uint64_t image;
+    uint64_t hints;
+    uint32_t core;
+    uint32_t completed; // tasks run in this launch
+};
+
+PTO_AICORE void pto_worker_begin(struct pto_worker *worker, PTO_GM const struct pto_launch *launch,
+                                 uint32_t core, uint32_t type, uint32_t physical_id);
+PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *worker, uint32_t budget);
+
+// The kernel with this number, or NULL. Each target's entry file defines it.
+PTO_AICORE pto_kernel_function *pto__kernel_lookup(uint32_t func_id);
+
+#endif // PTO_AICORE_WORKER_H

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ready queue, and which core gets what.
+#include "abi/access.h"
+#include "aicpu/scheduler.h"
+
+// Successors of a task that are looked at for chaining. A chain has one; the few looks that a wide
+// graph wastes stay cheap.
+#define CHAIN_LOOK_COUNT 2u
+
+void pto__scheduler_push(struct pto_scheduler *scheduler, uint32_t task)
+{
+    pto_cpu_store(&scheduler->ready[scheduler->tail], task);
+    scheduler->tail++;
+    if (!scheduler->alone) {
+        // S4: a thief that sees the position sees the task, and through it what made it ready.
+        pto_peer_store(&scheduler->queues[scheduler->index].tail, scheduler->tail);
+    }
+}
+
+void pto__scheduler_put(struct pto_scheduler *scheduler, uint32_t core, uint32_t task,
+                        uint32_t reserve)
+{
+    struct pto_handshake *handshake = &scheduler->handshakes[core];
+    struct pto_core_note *note = &handshake->note;
+    uint32_t queued = note->queued;
+    uint32_t limit = note->retired + PTO_RING_DEPTH - reserve;
+    uint32_t next = task;
+    do {
+        note->ring[queued % PTO_RING_DEPTH] = next;
+        pto_cpu_store(&handshake->dispatch.ring[queued % PTO_RING_DEPTH], next);
+        queued++;
+        if (queued == limit) {
+            break;
+        }
+        // A successor that waits for nothing but this task can go right behind it: the core runs
+        // its ring in order, and stops at a task that fails. Zero tells retire() that it is queued.
+        const struct pto_task_record *record = &scheduler->records[next];
+        const uint32_t *successors = scheduler->successors + pto_cpu_load(&record->successor_begin);
+        uint32_t looks = pto__min_u32(pto_cpu_load(&record->successor_count), CHAIN_LOOK_COUNT);
+        next = PTO_NO_TASK;
+        for (uint32_t i = 0; i < looks; i++) {
+            uint32_t successor = pto_cpu_load(&successors[i]);
+            // S1: a count of one is final but for this edge, which is this thread's to resolve.
+            if (pto_peer_load(&scheduler->pending[successor]) == 1) {
+                pto_cpu_store(&scheduler->pending[successor], 0);
+                next = successor;
+                break;
+            }
+        }
+    } while (next != PTO_NO_TASK);
+    note->queued = queued;
+    uint64_t bit = (uint64_t)1 << (core % 64);
+    scheduler->sets.idle[core / 64] &= ~bit;
+    scheduler->sets.dirty[core / 64] |= bit;
+    if (queued - note->retired == PTO_RING_DEPTH) {
+        scheduler->sets.room[core / 64] &= ~bit;
+    }
+}
+
+static void publish(struct pto_scheduler *scheduler)
+{
+    for (uint32_t word = scheduler->word_begin; word < scheduler->word_end; word++) {
+        uint64_t dirty = scheduler->sets.dirty[word];
+        if (dirty == 0) {
+            continue;
+        }
+        scheduler->sets.dirty[word] = 0;
+        for (uint64_t left = dirty; left != 0; left &= left - 1) {
+            uint32_t core = word * 64 + (uint32_t)__builtin_ctzll(left);
+            struct pto_handshake *handshake = &scheduler->handshakes[core];
+            handshake->note.published = handshake->note.queued;
+            // D1: the places were written before; the core reads the count first.
+            pto_cpu_publish(&handshake->dispatch.queued, handshake->note.queued);
+        }
+        pto_cpu_ring(scheduler->hints, word, dirty);
+    }
+}
+
+// Ready tasks that this thread knows of: its own queue's, and the initially ready ones not taken.
+static uint32_t count_ready(const struct pto_scheduler *scheduler)
+{
+    uint32_t head = scheduler->head;
+    uint32_t cursor = scheduler->cursor;
+    if (!scheduler->alone) {
+        head = pto_cpu_load(&scheduler->queues[scheduler->index].head);
+        cursor = pto__min_u32(pto_cpu_load(&scheduler->shared->ready_cursor),
+                              scheduler->initial_count);
+    }
+    return scheduler->tail - head + scheduler->initial_count - cursor;
+}
+
+// Takes up to `want` tasks from the front of the queue of thread `victim`. The places are not
+// written again in this run, so they may be read after the lock is gone. Nothing when the lock is
+// held: the holder is taking them.
+static const uint32_t *take_queued(struct pto_scheduler *scheduler, uint32_t victim, uint32_t want,
+                                   uint32_t *got)
+{
+    struct pto_ready_queue *queue = &scheduler->queues[victim];
+    uint32_t tail = pto_peer_load(&queue->tail); // S4
+    *got = 0;
+    if (tail == pto_cpu_load(&queue->head) || !pto_peer_try_lock(&queue->lock)) {
+        return NULL;
+    }
+    uint32_t head = pto_cpu_load(&queue->head); // S5
+    *got = pto__min_u32(want, tail > head ? tail - head : 0);
+    pto_cpu_store(&queue->head, head + *got);
+    pto_peer_unlock(&queue->lock);
+    return scheduler->all_ready + (uint64_t)victim * scheduler->task_count + head;
+}
+
+// Released tasks go before initially ready ones: what they read is warmer, and fewer are in flight.
+static const uint32_t *take(struct pto_scheduler *scheduler, uint32_t want, uint32_t *got)
+{
+    if (scheduler->alone) {
+        const uint32_t *tasks;
+        if (scheduler->tail != scheduler->head) {
+            *got = pto__min_u32(want, scheduler->tail - scheduler->head);
+            tasks = scheduler->ready + scheduler->head;
+            scheduler->head += *got;
+        } else {
+            *got = pto__min_u32(want, scheduler->initial_count - scheduler->cursor);
+            tasks = scheduler->initial + scheduler->cursor;
+            scheduler->cursor += *got;
+        }
+        return tasks;
+    }
+    const uint32_t *tasks = take_queued(scheduler, scheduler->index, want, got);
+    if (*got != 0) {
+        return tasks;
+    }
+    uint32_t *cursor = &scheduler->shared->ready_cursor;
+    if (pto_cpu_load(cursor) >= scheduler->initial_count) {
+        return NULL;
+    }
+    // S3: the list is constant; the counter only divides it. At most one call of each thread
+    // overshoots, so it cannot wrap.
+    uint32_t first = pto_peer_add(cursor, want);
+    if (first >= scheduler->initial_count) {
+        return NULL;
+    }
+    *got = pto__min_u32(want, scheduler->initial_count - first);
+    return scheduler->initial + first;
+}
+
+// Finds an owned core for more work: an idle one, else one with fewer than `depth` tasks queued.
+// The lowest first, so that a simulator lane finds a few warm ones rather than many cold ones.
+static uint32_t pick_core(const struct pto_scheduler *scheduler, uint32_t depth)
+{
+    for (uint32_t word = scheduler->word_begin; word < scheduler->word_end; word++) {
+        if (scheduler->sets.idle[word] != 0) {
+            return word * 64 + (uint32_t)__builtin_ctzll(scheduler->sets.idle[word]);
+        }
+    }
+    for (uint32_t word = scheduler->word_begin; depth > 1 && word < scheduler->word_end; word++) {
+        for (uint64_t left = scheduler->sets.room[word]; left != 0; left &= left - 1) {
+            uint32_t core = word * 64 + (uint32_t)__builtin_ctzll(left);
+            const struct pto_core_note *note = &scheduler->handshakes[core].note;
+            if (note->queued - note->retired < depth) {
+                return core;
+            }
+        }
+    }
+    return PTO_NO_TASK;
+}
+
+// Another thread's ready tasks, for an idle core of this one.
+static uint32_t steal(struct pto_scheduler *scheduler)
+{
+    uint32_t core = pick_core(scheduler, 1);
+    if (core == PTO_NO_TASK) {
+        return 0;
+    }
+    for (uint32_t i = 1; i < scheduler->scheduler_count; i++) {
+        uint32_t victim = (scheduler->index + i) % scheduler->scheduler_count;
+        uint32_t got;
+        const uint32_t *tasks = take_queued(scheduler, victim, 1, &got);
+        if (got != 0) {
+            pto__scheduler_put(scheduler, core, pto_cpu_load(tasks), 0);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+// Every idle core gets a task before any gets two, and what is queued ahead of need is a share of
+// the surplus: half of what each executor could have, so that the last tasks spread evenly.
+uint32_t pto__scheduler_dispatch(struct pto_scheduler *scheduler)
+{
+    uint32_t total = 0;
+    for (;;) {
+        uint32_t ready = count_ready(scheduler);
+        if (ready == 0) {
+            break;
+        }
+        uint32_t share = ready / (2 * scheduler->executor_count) + 1;
+        share = pto__min_u32(share, PTO_RING_DEPTH);
+        uint32_t depth = share < scheduler->depth_min ? scheduler->depth_min : share;
+        uint32_t core = pick_core(scheduler, depth);
+        if (core == PTO_NO_TASK) {
+            break;
+        }
+        const struct pto_core_note *note = &scheduler->handshakes[core].note;
+        uint32_t occupied = note->queued - note->retired;
+        uint32_t want = (occupied == 0 ? share : depth) - occupied;
+        uint32_t got;
+        const uint32_t *tasks = take(scheduler, want, &got);
+        if (got == 0) {
+            break;
+        }
+        for (uint32_t i = 0; i < got; i++) {
+            pto__scheduler_put(scheduler, core, pto_cpu_load(&tasks[i]), got - 1 - i);
+        }
+        total += got;
+    }
+    if (total == 0 && !scheduler->alone) {
+        total = steal(scheduler);
+    }
+    publish(scheduler);
+    return total;
+}

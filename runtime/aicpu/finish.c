@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ways a launch ends: done, failed, stopped by the host, out of time.
+#include "abi/access.h"
+#include "aicpu/scheduler.h"
+
+static enum pto_step leave(struct pto_scheduler *scheduler, enum pto_core_command command)
+{
+    for (uint32_t core = scheduler->core_begin; core < scheduler->core_end; core++) {
+        // Q1: everything this core was given is published before.
+        pto_cpu_publish(&scheduler->handshakes[core].dispatch.command, (uint32_t)command);
+    }
+    for (uint32_t word = scheduler->word_begin; word < scheduler->word_end; word++) {
+        pto_cpu_ring(scheduler->hints, word, scheduler->sets.owned[word]);
+    }
+    // H2: the host writes these lines by DMA before the next launch, and a line that is still dirty
+    // in this core's cache then could be written over it later.
+    if (scheduler->core_end != 0) {
+        pto_cpu_refresh(&scheduler->handshakes[scheduler->core_begin],
+                        sizeof(struct pto_handshake) *
+                            (uint64_t)(scheduler->core_end - scheduler->core_begin));
+    }
+    pto_cpu_refresh(scheduler->queues, sizeof(*scheduler->queues) * scheduler->scheduler_count);
+    pto_cpu_refresh(scheduler->pending, 4 * (uint64_t)scheduler->task_count);
+    pto_cpu_refresh(scheduler->shared, sizeof(*scheduler->shared));
+    pto_cpu_refresh(scheduler->report, sizeof(*scheduler->report));
+    scheduler->left = 1;
+    return PTO_STEP_LEAVE;
+}
+
+// A1: one thread writes the report; the others' news is the same or comes too late to matter.
+static void write_report(struct pto_scheduler *scheduler, const struct pto_report *from)
+{
+    if (pto_peer_exchange(&scheduler->shared->ended, 1) != 0) {
+        return;
+    }
+    struct pto_report *report = scheduler->report;
+    uint32_t remaining = pto_peer_load(&scheduler->shared->remaining);
+    pto_cpu_store(&report->core, from->core);
+    pto_cpu_store(&report->task, from->task);
+    pto_cpu_store(&report->func_id, from->func_id);
+    pto_cpu_store(&report->fail_kind, from->fail_kind);
+    pto_cpu_store((uint32_t *)&report->fail_code, (uint32_t)from->fail_code);
+    pto_cpu_store(&report->expected, from->expected);
+    pto_cpu_store(&report->seen, from->seen);
+    pto_cpu_store(&report->core_state, from->core_state);
+    pto_cpu_store(&report->completed, scheduler->task_count - remaining);
+    pto_cpu_publish(&report->status, from->status); // R1
+}
+
+enum pto_step pto__scheduler_finish(struct pto_scheduler *scheduler)
+{
+    struct pto_report report = {
+        .status = PTO_REPORT_DONE, .core = PTO_NO_TASK, .task = PTO_NO_TASK};
+    write_report(scheduler, &report);
+    return leave(scheduler, PTO_CORE_QUIT);
+}
+
+enum pto_step pto__scheduler_follow_abort(struct pto_scheduler *scheduler)
+{
+    return leave(scheduler, PTO_CORE_STOP);
+}
+
+enum pto_step pto__scheduler_abort(struct pto_scheduler *scheduler, const struct pto_report *report)
+{
+    write_report(scheduler, report);
+    pto_peer_store(&scheduler->shared->abort, 1); // A2
+    return leave(scheduler, PTO_CORE_STOP);
+}
+
+// Ends the run because of a core: with what it was asked to do, and how far it came.
+enum pto_step pto__scheduler_report_core(struct pto_scheduler *scheduler, uint32_t status,
+                                         uint32_t core)
+{
+    const struct pto_handshake *handshake = &scheduler->handshakes[core];
+    const struct pto_core_note *note = &handshake->note;
+    uint32_t task = PTO_NO_TASK;
+    uint32_t func_id = 0;
+    if (note->retired != note->queued) {
+        task = note->ring[note->retired % PTO_RING_DEPTH];
+        func_id = pto_cpu_load16(&scheduler->records[task].func_id);
+    }
+    struct pto_report report = {
+        .status = status,
+        .core = core,
+        .task = task,
+        .func_id = func_id,
+        .fail_kind = pto_cpu_load(&handshake->core.fail_kind),
+        .fail_code = (int32_t)pto_cpu_load((const uint32_t *)&handshake->core.fail_code),
+        .expected = note->queued,
+        .seen = pto_cpu_load(&handshake->core.completed),
+        .core_state = pto_cpu_load(&handshake->core.state),
+    };
+    return pto__scheduler_abort(scheduler, &report);
+}
+
+static uint32_t find_busy_core(const struct pto_scheduler *scheduler)
+{
+    for (uint32_t core = scheduler->core_begin; core < scheduler->core_end; core++) {
+        if ((scheduler->sets.idle[core / 64] >> (core % 64) & 1) == 0) {
+            return core;
+        }
+    }
+    return PTO_NO_TASK;
+}
+
+// The deadline restarts with every completion of any thread's core. A thread without a busy core
+// waits a quarter longer, so that one that can name the core speaks first.
+enum pto_step pto__scheduler_idle(struct pto_scheduler *scheduler)
+{
+    uint64_t now = pto_cpu_clock_ns();
+    uint32_t remaining = pto_peer_load(&scheduler->shared->remaining);
+    uint32_t core = find_busy_core(scheduler);
+    if (scheduler->progressed || scheduler->deadline_ns == 0 ||
+        remaining != scheduler->seen_remaining) {
+        scheduler->progressed = 0;
+        scheduler->seen_remaining = remaining;
+        scheduler->deadline_ns = now + scheduler->timeout_ns;
+        return PTO_STEP_IDLE;
+    }
+    uint64_t grace = core == PTO_NO_TASK ? scheduler->timeout_ns / 4 : 0;
+    if (now < scheduler->deadline_ns + grace) {
+        return PTO_STEP_IDLE;
+    }
+    if (core != PTO_NO_TASK) {
+        return pto__scheduler_report_core(scheduler, PTO_REPORT_TIMEOUT, core);
+    }
+    struct pto_report report = {
+        .status = PTO_REPORT_TIMEOUT, .core = PTO_NO_TASK, .task = PTO_NO_TASK};
+    return pto__scheduler_abort(scheduler, &report);
+}

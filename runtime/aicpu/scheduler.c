@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+// Beginning a launch, and the step: collect completions, release successors, hand out.
+#include "aicpu/scheduler.h"
+
+#include "abi/access.h"
+
+#define POINTER(type, address) ((type *)(uintptr_t)(address))
+
+static int refuse(struct pto_scheduler *scheduler, uint32_t expected, uint32_t seen)
+{
+    scheduler->unusable = 1;
+    scheduler->expected = expected;
+    scheduler->seen = seen;
+    return 0;
+}
+
+// The host checked all of this; a disagreement means that the two programs do not belong together.
+static int check_counts(struct pto_scheduler *scheduler, const struct pto_launch *launch)
+{
+    uint32_t cores = pto_cpu_load(&launch->core_count);
+    if (cores == 0 || cores > PTO_CORE_COUNT_MAX) {
+        return refuse(scheduler, PTO_CORE_COUNT_MAX, cores);
+    }
+    uint32_t schedulers = pto_cpu_load(&launch->scheduler_count);
+    if (schedulers == 0 || schedulers > pto__min_u32(cores, PTO_SCHEDULER_COUNT_MAX)) {
+        return refuse(scheduler, pto__min_u32(cores, PTO_SCHEDULER_COUNT_MAX), schedulers);
+    }
+    return 1;
+}
+
+static int check_image(struct pto_scheduler *scheduler, const struct pto_image_header *image)
+{
+    if (pto_cpu_load(&image->magic) != PTO_IMAGE_MAGIC) {
+        return refuse(scheduler, PTO_IMAGE_MAGIC, pto_cpu_load(&image->magic));
+    }
+    if (pto_cpu_load(&image->version) != PTO_ABI_VERSION) {
+        return refuse(scheduler, PTO_ABI_VERSION, pto_cpu_load(&image->version));
+    }
+    return 1;
+}
+
+static void take_cores(struct pto_scheduler *scheduler, uint32_t core_count)
+{
+    uint64_t count = scheduler->scheduler_count;
+    scheduler->core_begin = (uint32_t)(core_count * (uint64_t)scheduler->index / count);
+    scheduler->core_end = (uint32_t)(core_count * ((uint64_t)scheduler->index + 1) / count);
+    for (uint32_t core = scheduler->core_begin; core < scheduler->core_end; core++) {
+        scheduler->sets.owned[core / 64] |= (uint64_t)1 << (core % 64);
+    }
+    for (uint32_t word = 0; word < PTO_CORE_WORD_COUNT; word++) {
+        scheduler->sets.idle[word] = scheduler->sets.owned[word];
+        scheduler->sets.room[word] = scheduler->sets.owned[word];
+    }
+    scheduler->word_begin = scheduler->core_begin / 64;
+    scheduler->word_end = (scheduler->core_end - 1) / 64 + 1;
+}
+
+static void take_graph(struct pto_scheduler *scheduler, const struct pto_launch *launch,
+                       const struct pto_image_header *image)
+{
+    uint64_t base = pto_cpu_load64(&launch->image);
+    scheduler->task_count = pto_cpu_load(&image->task_count);
+    scheduler->initial_count = pto_cpu_load(&image->ready_count);
+    scheduler->records = POINTER(const struct pto_task_record,
+                                 base + pto_cpu_load64(&image->record_offset));
+    scheduler->successors = POINTER(const uint32_t, base + pto_cpu_load64(&image->successor_offset));
+    scheduler->initial = POINTER(const uint32_t, base + pto_cpu_load64(&image->ready_offset));
+    scheduler->pending = POINTER(uint32_t, pto_cpu_load64(&launch->pending));
+    scheduler->all_ready = POINTER(uint32_t, pto_cpu_load64(&launch->ready));
+    scheduler->ready = scheduler->all_ready + (uint64_t)scheduler->index * scheduler->task_count;
+}
+
+void pto_scheduler_begin(struct pto_scheduler *scheduler, const struct pto_launch *launch,
+                         uint32_t index)
+{
+    *scheduler = (struct pto_scheduler){.launch = launch, .index = index};
+    // H1: the host wrote the launch block and the image by DMA, which this core's cache may not
+    // have seen.
+    pto_cpu_refresh(launch, sizeof(*launch));
+    scheduler->control = POINTER(const struct pto_control, pto_cpu_load64(&launch->control));
+    scheduler->report = POINTER(struct pto_report, pto_cpu_load64(&launch->report));
+    scheduler->shared = POINTER(struct pto_scheduler_shared, pto_cpu_load64(&launch->shared));
+    scheduler->queues = POINTER(struct pto_ready_queue, pto_cpu_load64(&launch->queues));
+    scheduler->handshakes = POINTER(struct pto_handshake, pto_cpu_load64(&launch->handshakes));
+    scheduler->hints = pto_cpu_load64(&launch->hints);
+    scheduler->timeout_ns = pto_cpu_load64(&launch->timeout_ns);
+    scheduler->failed_core = PTO_NO_TASK;
+
+    if (!check_counts(scheduler, launch)) {
+        return;
+    }
+    scheduler->scheduler_count = pto_cpu_load(&launch->scheduler_count);
+    scheduler->alone = scheduler->scheduler_count == 1;
+    take_cores(scheduler, pto_cpu_load(&launch->core_count));
+
+    const struct pto_image_header *image =
+        POINTER(const struct pto_image_header, pto_cpu_load64(&launch->image));
+    pto_cpu_refresh(image, sizeof(*image));
+    if (!check_image(scheduler, image)) {
+        return;
+    }
+    if (pto_cpu_load(&launch->image_changed) != 0) {
+        uint64_t task_count = pto_cpu_load(&image->task_count);
+        pto_cpu_refresh(image, pto_cpu_load64(&image->size_bytes));
+        pto_cpu_refresh(POINTER(const void, pto_cpu_load64(&launch->pending)), 4 * task_count);
+    }
+    take_graph(scheduler, launch, image);
+    // Every word of the block was zeroed or set by the host; a line that is cached from the last
+    // launch must not be taken for it.
+    pto_cpu_refresh(scheduler->shared, sizeof(*scheduler->shared));
+    pto_cpu_refresh(scheduler->queues, sizeof(*scheduler->queues) * scheduler->scheduler_count);
+    pto_cpu_refresh(&scheduler->handshakes[scheduler->core_begin],
+                    sizeof(struct pto_handshake) *
+                        (uint64_t)(scheduler->core_end - scheduler->core_begin));
+    uint32_t executors = pto_cpu_load(&launch->executor_count) / scheduler->scheduler_count;
+    scheduler->executor_count = executors == 0 ? 1 : executors;
+    scheduler->depth_min = pto_cpu_load(&launch->depth_min);
+    scheduler->remaining = scheduler->task_count;
+    scheduler->seen_remaining = scheduler->task_count;
+}
+
+// Takes one resolved edge off `task`; 1 when that was the last one. A count of zero says that the
+// task was chained: it is queued already, behind the only predecessor it had left, in this very
+// ring. Only the thread that queued that predecessor, this one, can have set it.
+static int resolve(struct pto_scheduler *scheduler, uint32_t task)
+{
+    uint32_t *pending = &scheduler->pending[task];
+    if (scheduler->alone) {
+        uint32_t count = pto_cpu_load(pending);
+        if (count == 0) {
+            return 0;
+        }
+        pto_cpu_store(pending, count - 1);
+        return count == 1;
+    }
+    if (pto_cpu_load(pending) == 0) {
+        return 0;
+    }
+    // S1: the last to arrive has seen every predecessor's completion, through those who counted
+    // before it.
+    return pto_peer_sub(pending, 1) == 1;
+}
+
+// A task is complete: its count goes back to what the next run needs, its successors' go down. The
+// first that becomes ready goes to the same core if that has nothing else to do: the data it wants
+// is in that core's caches.
+static void retire(struct pto_scheduler *scheduler, uint32_t core, uint32_t task, int core_is_idle)
+{
+    const struct pto_task_record *record = &scheduler->records[task];
+    pto_cpu_store(&scheduler->pending[task], pto_cpu_load(&record->predecessor_count));
+    const uint32_t *successors = scheduler->successors + pto_cpu_load(&record->successor_begin);
+    uint32_t count = pto_cpu_load(&record->successor_count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t successor = pto_cpu_load(&successors[i]);
+        if (!resolve(scheduler, successor)) {
+            continue;
+        }
+        if (core_is_idle) {
+            pto__scheduler_put(scheduler, core, successor, 0);
+            core_is_idle = 0;
+        } else {
+            pto__scheduler_push(scheduler, successor);
+        }
+    }
+}
+
+static void collect_core(struct pto_scheduler *scheduler, uint32_t core)
+{
+    struct pto_handshake *handshake = &scheduler->handshakes[core];
+    struct pto_core_note *note = &handshake->note;
+    // C1: the core counted the task after its results were written out.
+    uint32_t completed = pto_cpu_observe(&handshake->core.completed);
+    uint32_t retired = note->retired;
+    if (completed != retired) {
+        uint64_t bit = (uint64_t)1 << (core % 64);
+        scheduler->retired += completed - retired;
+        scheduler->sets.room[core / 64] |= bit;
+        uint32_t queued = note->queued;
+        while (retired != completed) {
+            uint32_t task = note->ring[retired % PTO_RING_DEPTH];
+            note->retired = ++retired;
+            if (retired == queued) {
+                scheduler->sets.idle[core / 64] |= bit;
+            }
+            retire(scheduler, core, task, retired == note->queued);
+        }
+    }
+    // C2: a core that fails says so after everything it completed was counted.
+    if (pto_cpu_load(&handshake->core.state) == PTO_CORE_FAILED) {
+        scheduler->failed_core = core;
+    }
+}
+
+static void collect(struct pto_scheduler *scheduler)
+{
+    for (uint32_t word = scheduler->word_begin; word < scheduler->word_end; word++) {
+        uint64_t busy = scheduler->sets.owned[word] & ~scheduler->sets.idle[word];
+        if (busy == 0) {
+            continue;
+        }
+        uint64_t news = pto_cpu_take_completed(scheduler->hints, word, busy);
+        while (news != 0) {
+            uint32_t core = word * 64 + (uint32_t)__builtin_ctzll(news);
+            news &= news - 1;
+            collect_core(scheduler, core);
+        }
+    }
+}
+
+// Counts what this step retired; returns what is left of the whole graph.
+static uint32_t count_retired(struct pto_scheduler *scheduler)
+{
+    uint32_t retired = scheduler->retired;
+    scheduler->retired = 0;
+    if (scheduler->alone) {
+        if (retired != 0) {
+            scheduler->remaining -= retired;
+            pto_cpu_store(&scheduler->shared->remaining, scheduler->remaining);
+        }
+        return scheduler->remaining;
+    }
+    // S2: who sees zero has everything behind it that the threads did before they counted.
+    return retired == 0 ? pto_peer_load(&scheduler->shared->remaining)
+                        : pto_peer_sub(&scheduler->shared->remaining, retired) - retired;
+}
+
+enum pto_step pto_scheduler_step(struct pto_scheduler *scheduler)
+{
+    if (scheduler->left) {
+        return PTO_STEP_LEAVE;
+    }
+    if (scheduler->unusable) {
+        struct pto_report report = {.status = PTO_REPORT_LAUNCH,
+                                    .core = PTO_NO_TASK,
+                                    .task = PTO_NO_TASK,
+                                    .expected = scheduler->expected,
+                                    .seen = scheduler->seen};
+        return pto__scheduler_abort(scheduler, &report);
+    }
+    collect(scheduler);
+    uint32_t retired = scheduler->retired;
+    if (scheduler->failed_core != PTO_NO_TASK) {
+        count_retired(scheduler);
+        return pto__scheduler_report_core(scheduler, PTO_REPORT_TASK, scheduler->failed_core);
+    }
+    if (count_retired(scheduler) == 0) {
+        return pto__scheduler_finish(scheduler);
+    }
+    // A2: another thread ended the run.
+    if (!scheduler->alone && pto_peer_load(&scheduler->shared->abort) != 0) {
+        return pto__scheduler_follow_abort(scheduler);
+    }
+    // X1: nothing hangs on when the request is seen.
+    if (pto_cpu_load(&scheduler->control->stop) != 0) {
+        struct pto_report report = {
+            .status = PTO_REPORT_STOPPED, .core = PTO_NO_TASK, .task = PTO_NO_TASK};
+        return pto__scheduler_abort(scheduler, &report);
+    }
+    if (pto__scheduler_dispatch(scheduler) + retired != 0) {
+        scheduler->progressed = 1;
+        return PTO_STEP_BUSY;
+    }
+    return pto__scheduler_idle(scheduler);
+}

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs: bring the graph to the device, launch, say how it ended.
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "host/run.h"
+
+void pto__runner_fail(struct pto_runner *runner, const struct pto_error *err)
+{
+    pthread_mutex_lock(&runner->ledger_mutex);
+    if (atomic_load(&runner->state) == PTO_RUNNER_READY) {
+        runner->failure = *err;
+        atomic_store(&runner->state, PTO_RUNNER_FAILED);
+    }
+    pthread_mutex_unlock(&runner->ledger_mutex);
+}
+
+static const char *kernel_name(const struct pto_runner *runner, uint32_t func_id)
+{
+    const struct pto_kernel_record *kernel = pto__kernel_find(&runner->kernels, func_id);
+    return kernel != NULL ? kernel->name : "unknown";
+}
+
+// Adds what the report knows of the task to an error.
+static void name_task(const struct pto_runner *runner, const struct pto_report *report,
+                      struct pto_error *err)
+{
+    err->core = report->core;
+    if (report->task == PTO_NO_TASK) {
+        return;
+    }
+    err->task = report->task;
+    err->func_id = report->func_id;
+    snprintf(err->kernel, sizeof(err->kernel), "%s", kernel_name(runner, report->func_id));
+}
+
+static const char *signal_text(int32_t number)
+{
+    // Linux numbers; strsignal() is not safe in threads.
+    switch (number) {
+    case 4:
+        return "SIGILL, an illegal instruction";
+    case 7:
+    case 10:
+        return "SIGBUS, a bad memory access";
+    case 8:
+        return "SIGFPE, an arithmetic fault such as a division by zero";
+    case 11:
+        return "SIGSEGV, an access to memory that is not there, or a stack overflow";
+    default:
+        return "a fault";
+    }
+}
+
+static enum pto_status explain_fault(struct pto_runner *runner, const struct pto_report *report,
+                                     const struct pto_launch_outcome *outcome,
+                                     struct pto_error *err)
+{
+    char place[400] = "";
+    if (outcome->fault_address != 0) {
+        struct pto_error where;
+        char what[64];
+        snprintf(what, sizeof(what), "address 0x%" PRIx64, outcome->fault_address);
+        pthread_mutex_lock(&runner->ledger_mutex);
+        if (pto__ledger_check(runner->ledger, outcome->fault_address, 1, what, &where) == PTO_OK) {
+            snprintf(place, sizeof(place), " %s lies inside a live block.", what);
+        } else {
+            snprintf(place, sizeof(place), " %.390s.", where.message);
+        }
+        pthread_mutex_unlock(&runner->ledger_mutex);
+    }
+    enum pto_status status = pto_fail(
+        err, PTO_E_FAULT,
+        "run: the kernel '%s' (func_id %u) of task %u crashed on core %u: signal %d (%s).%s The "
+        "device is in an unknown state: call finalize(), then init()",
+        kernel_name(runner, report->func_id), (unsigned)report->func_id, (unsigned)report->task,
+        (unsigned)report->core, (int)report->fail_code, signal_text(report->fail_code), place);
+    err->task_code = report->fail_code;
+    return status;
+}
+
+// The first few tasks that wait for the one that did not end.
+static void list_waiting(const struct pto_graph *graph, uint32_t task, char *text, size_t size)
+{
+    uint32_t waiting[4];
+    size_t count = 0;
+    uint64_t total = pto__graph_successors(graph, task, waiting, 4, &count);
+    text[0] = '\0';
+    if (total == 0) {
+        return;
+    }
+    size_t used = (size_t)snprintf(text, size, " Task%s", total == 1 ? "" : "s");
+    for (size_t i = 0; i < count && used < size; i++) {
+        used += (size_t)snprintf(text + used, size - used, "%s %u", i == 0 ? "" : ",",
+                                 (unsigned)waiting[i]);
+    }
+    if (used < size && total > count) {
+        used += (size_t)snprintf(text + used, size - used, " and %" PRIu64 " more",
+                                 total - (uint64_t)count);
+    }
+    if (used < size) {
+        snprintf(text + used, size - used, " wait%s for it.", total == 1 ? "s" : "");
+    }
+}
+
+static enum pto_status explain_timeout(struct pto_runner *runner, const struct pto_graph *graph,
+                                       const struct pto_launch_outcome *outcome,
+                                       struct pto_error *err)
+{
+    const struct pto_report *report = &outcome->report;
+    double seconds = (double)runner->timeout_ns / 1e9;
+    uint32_t task_count = pto_graph_task_count(graph);
+    if (report->task == PTO_NO_TASK) {
+        return pto_fail(err, PTO_E_TIMEOUT,
+                        "run: no task completed for %.3f s; %u of %u had. %s%sCall finalize(), then "
+                        "init(); if the graph is right, raise the timeout",
+                        seconds, (unsigned)report->completed, (unsigned)task_count,
+                        outcome->detail, outcome->detail[0] == '\0' ? "" : ". ");
+    }
+    char waiting[160];
+    list_waiting(graph, report->task, waiting, sizeof(waiting));
+    return pto_fail(err, PTO_E_TIMEOUT,
+                    "run: no task completed for %.3f s; %u of %u had. Core %u (%s) was given %u "
+                    "tasks and completed %u; it was to run task %u, kernel '%s' (func_id %u).%s "
+                    "Call finalize(), then init(); if the kernel is only slow, raise the timeout",
+                    seconds, (unsigned)report->completed, (unsigned)task_count,
+                    (unsigned)report->core,
+                    report->core_state == PTO_CORE_ABSENT ? "which never started" : "running",
+                    (unsigned)report->expected, (unsigned)report->seen, (unsigned)report->task,
+                    kernel_name(runner, report->func_id), (unsigned)report->func_id, waiting);
+}
+
+static enum pto_status explain_task(struct pto_runner *runner, const struct pto_graph *graph,
+                                    const struct pto_launch_outcome *outcome,
+                                    struct pto_error *err)
+{
+    const struct pto_report *report = &outcome->report;
+    enum pto_status status;
+    switch (report->fail_kind) {
+    case PTO_FAIL_FAULT:
+        return explain_fault(runner, report, outcome, err);
+    case PTO_FAIL_HANG:
+        return explain_timeout(runner, graph, outcome, err);
+    case PTO_FAIL_UNKNOWN:
+        return pto_fail(err, PTO_E_PROGRAM,
+                        "run: the worker has no kernel %d, which its kernel table lists; the "
+                        "kernel.o file is damaged, build it again",
+                        (int)report->fail_code);
+    default:
+        status = pto_fail(err, PTO_E_TASK,
+                          "run: the kernel '%s' (func_id %u) of task %u returned %d on core %u; %u "
+                          "of %u tasks had completed, and what waits for this task was not run",
+                          kernel_name(runner, report->func_id), (unsigned)report->func_id,
+                          (unsigned)report->task, (int)report->fail_code, (unsigned)report->core,
+                          (unsigned)report->completed, (unsigned)pto_graph_task_count(graph));
+        err->task_code = report->fail_code;
+        return status;
+    }
+}
+
+// Turns the end of a launch into a status. *err is the caller's copy, never NULL.
+static enum pto_status explain(struct pto_runner *runner, const struct pto_graph *graph,
+                               const struct pto_launch_outcome *outcome, struct pto_error *err)
+{
+    const struct pto_report *report = &outcome->report;
+    enum pto_status status;
+    switch (report->status) {
+    case PTO_REPORT_DONE:
+        if (report->completed == pto_graph_task_count(graph)) {
+            return PTO_OK;
+        }
+        status = pto_fail(err, PTO_E_INTERNAL, "run: %u of %u tasks completed, and no error",
+                          (unsigned)report->completed, (unsigned)pto_graph_task_count(graph));
+        break;
+    case PTO_REPORT_STOPPED:
+        return pto_fail(err, PTO_E_INTERRUPTED,
+                        "run: stopped at the caller's wish; %u of %u tasks had completed",
+                        (unsigned)report->completed, (unsigned)pto_graph_task_count(graph));
+    case PTO_REPORT_TASK:
+        status = explain_task(runner, graph, outcome, err);
+        break;
+    case PTO_REPORT_TIMEOUT:
+        status = explain_timeout(runner, graph, outcome, err);
+        break;
+    case PTO_REPORT_LAUNCH:
+        status = pto_fail(err, PTO_E_PROGRAM,
+                          "run: the scheduler refused the launch: it needs 0x%x and found 0x%x; "
+                          "library and device programs are not of one release",
+                          (unsigned)report->expected, (unsigned)report->seen);
+        break;
+    default:
+        status = pto_fail(err, PTO_E_DEVICE, "run: the scheduler left without a report");
+        break;
+    }
+    name_task(runner, report, err);
+    err->vendor_code = outcome->vendor_code;
+    return status;
+}
+
+static int leaves_device_sane(enum pto_status status)
+{
+    return status == PTO_OK || status == PTO_E_TASK || status == PTO_E_INTERRUPTED;
+}
+
+static enum pto_status launch(struct pto_runner *runner, const struct pto_graph *graph,
+                              struct pto_cached_image *image, uint32_t changed,
+                              const struct pto_run_options *options, uint32_t scheduler_count,
+                              struct pto_error *err)
+{
+    struct pto_launch_request request = {
+        .image = image->address,
+        .pending = image->pending_address,
+        .ready = image->ready_address,
+        .task_count = image->task_count,
+        .scheduler_count = scheduler_count,
+        .image_changed = changed,
+        .poll = options != NULL ? options->poll : NULL,
+        .poll_context = options != NULL ? options->poll_context : NULL,
+    };
+    struct pto_launch_outcome outcome;
+    atomic_fetch_add(&runner->run_count, 1);
+    enum pto_status status = runner->ops->launch(runner->backend, &request, &outcome, err);
+    if (status == PTO_OK) {
+        status = explain(runner, graph, &outcome, err);
+    }
+    if (status != PTO_OK) {
+        // Counts of tasks that did not run were not put back.
+        image->usable = 0;
+    }
+    if (!leaves_device_sane(status)) {
+        pto__runner_fail(runner, err);
+    }
+    return status;
+}
+
+static enum pto_status run_pinned(struct pto_runner *runner, const struct pto_graph *graph,
+                                  const struct pto_run_options *options, uint32_t scheduler_count,
+                                  struct pto_error *err)
+{
+    if (pto_graph_task_count(graph) == 0) {
+        return PTO_OK;
+    }
+    struct pto_cached_image *image;
+    uint32_t changed;
+    enum pto_status status =
+        pto__image_cache_get(runner, graph, scheduler_count, &image, &changed, err);
+    if (status != PTO_OK) {
+        return status;
+    }
+    return launch(runner, graph, image, changed, options, scheduler_count, err);
+}
+
+static enum pto_status check_options(const struct pto_runner *runner,
+                                     const struct pto_run_options *options,
+                                     uint32_t *out_scheduler_count, struct pto_error *err)
+{
+    *out_scheduler_count = 1;
+    if (options == NULL) {
+        return PTO_OK;
+    }
+    if (options->size != sizeof(*options)) {
+        return pto_fail(err, PTO_E_ARGUMENT,
+                        "run: the options' size field is not sizeof(struct pto_run_options); was "
+                        "the caller compiled with another version's headers?");
+    }
+    if (options->scheduler_count < 1 || options->scheduler_count > PTO_RUNNER_SCHEDULER_MAX) {
+        return pto_fail(err, PTO_E_RANGE, "run: launch_aicpu_num is %lld; it must be 1 to %u",
+                        (long long)options->scheduler_count, PTO_RUNNER_SCHEDULER_MAX);
+    }
+    // A scheduler thread without a core of its own would have nothing to do.
+    *out_scheduler_count = (uint32_t)options->scheduler_count;
+    if (*out_scheduler_count > runner->core_count) {
+        *out_scheduler_count = runner->core_count;
+    }
+    return PTO_OK;
+}
+
+enum pto_status pto_runner_run(struct pto_runner *runner, struct pto_graph *graph,
+                               const struct pto_run_options *options, struct pto_error *err)
+{
+    struct pto_error own;
+    err = err != NULL ? err : &own;
+    enum pto_status status = pto__runner_enter(runner, "run", err);
+    if (status != PTO_OK) {
+        return status;
+    }
+    if (graph == NULL) {
+        return pto_fail(err, PTO_E_ARGUMENT, "run: the graph is NULL");
+    }
+    pthread_mutex_lock(&runner->run_mutex);
+    pthread_rwlock_rdlock(&runner->use_lock);
+    uint32_t scheduler_count;
+    status = pto__runner_require_ready(runner, "run", err);
+    if (status == PTO_OK) {
+        status = check_options(runner, options, &scheduler_count, err);
+    }
+    if (status == PTO_OK) {
+        status = pto__graph_pin(graph, err);
+    }
+    if (status == PTO_OK) {
+        atomic_store(&runner->run_thread, pto__this_thread());
+        status = run_pinned(runner, graph, options, scheduler_count, err);
+        atomic_store(&runner->run_thread, 0);
+        pto__graph_unpin(graph);
+    }
+    pthread_rwlock_unlock(&runner->use_lock);
+    pthread_mutex_unlock(&runner->run_mutex);
+    return status;
+}
+
+enum pto_status pto_runner_handshake_results(struct pto_runner *runner,
+                                             struct pto_core_result *out_cores, size_t capacity,
+                                             size_t *out_count, struct pto_error *err)
+{
+    if (out_count == NULL || (out_cores == NULL && capacity != 0)) {
+        return pto_fail(err, PTO_E_ARGUMENT, "handshake_results: an output pointer is NULL");
+    }
+    *out_count = 0;
+    enum pto_status status = pto__runner_enter(runner, "handshake_results", err);
+    if (status != PTO_OK) {
+        return status;
+    }
+    // With run_mutex: a run in progress is still writing them.
+    pthread_mutex_lock(&runner->run_mutex);
+    struct pto_handshake *handshakes = NULL;
+    if (atomic_load(&runner->state) == PTO_RUNNER_CLOSED) {
+        status = pto_fail(err, PTO_E_STATE,
+                          "handshake_results: the runner is not initialized; call init() first");
+        goto out;
+    }
+    uint64_t size_bytes = runner->core_count * sizeof(*handshakes);
+    if (posix_memalign((void **)&handshakes, PTO_CACHE_LINE_SIZE, size_bytes) != 0) {
+        handshakes = NULL;
+        status = pto_fail_no_host_memory(err, "the handshake lines", size_bytes);
+        goto out;
+    }
+    status = runner->ops->handshakes(runner->backend, handshakes, runner->core_count, err);
+    for (uint32_t i = 0; status == PTO_OK && i < runner->core_count && i < capacity; i++) {
+        const struct pto_core_line *line = &handshakes[i].core;
+        out_cores[i] = (struct pto_core_result){
+            .core = i,
+            .core_type = line->core_type,
+            .physical_id = line->physical_id,
+            .state = line->state,
+            .queued = handshakes[i].dispatch.queued,
+            .completed = line->completed,
+            .last_task = line->state == PTO_CORE_ABSENT ? PTO_NO_TASK : line->last_task,
+            .fail_code = line->fail_code,
+        };
+    }
+    if (status == PTO_OK) {
+        *out_count = runner->core_count;
+    }
+out:
+    pthread_mutex_unlock(&runner->run_mutex);
+    free(handshakes);
+    return status;
+}

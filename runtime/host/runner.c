@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: Apache-2.0
+// A runner's life and its device memory. Runs are in run.c.
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "host/run.h"
+#include "host/runner.h"
+
+#define TIMEOUT_NS_DEFAULT 10000000000ull
+#define TIMEOUT_NS_MIN 1000000ull
+
+uintptr_t pto__this_thread(void)
+{
+    static _Thread_local char place;
+    return (uintptr_t)&place;
+}
+
+enum pto_status pto_runner_create(struct pto_runner **out_runner, struct pto_error *err)
+{
+    if (out_runner == NULL) {
+        return pto_fail(err, PTO_E_ARGUMENT, "pto_runner_create: out_runner is NULL");
+    }
+    *out_runner = NULL;
+    struct pto_runner *runner = calloc(1, sizeof(*runner));
+    if (runner == NULL) {
+        return pto_fail_no_host_memory(err, "a runner", sizeof(*runner));
+    }
+    pthread_mutex_init(&runner->run_mutex, NULL);
+    pthread_mutex_init(&runner->ledger_mutex, NULL);
+    pthread_rwlock_init(&runner->use_lock, NULL);
+    runner->owner = getpid();
+    *out_runner = runner;
+    return PTO_OK;
+}
+
+void pto_runner_destroy(struct pto_runner *runner)
+{
+    if (runner == NULL) {
+        return;
+    }
+    if (runner->owner != getpid()) {
+        // The threads that the locks and the device belong to are the parent's.
+        free(runner);
+        return;
+    }
+    // Closing cannot fail in the process that owns the runner, outside run().
+    enum pto_status status = pto_runner_finalize(runner, NULL, NULL);
+    assert(status == PTO_OK);
+    (void)status;
+    pthread_rwlock_destroy(&runner->use_lock);
+    pthread_mutex_destroy(&runner->ledger_mutex);
+    pthread_mutex_destroy(&runner->run_mutex);
+    free(runner);
+}
+
+// Before any lock: a forked child must not touch one, and the thread inside run() holds some.
+enum pto_status pto__runner_enter(const struct pto_runner *runner, const char *operation,
+                                  struct pto_error *err)
+{
+    if (runner == NULL) {
+        return pto_fail(err, PTO_E_ARGUMENT, "%s: the runner is NULL", operation);
+    }
+    if (runner->owner != getpid()) {
+        return pto_fail(err, PTO_E_FORKED,
+                        "%s: this runner belongs to process %ld, and this is its forked child; "
+                        "use it in the parent only, or start the child by spawn and make a runner "
+                        "there",
+                        operation, (long)runner->owner);
+    }
+    if (atomic_load(&runner->run_thread) == pto__this_thread()) {
+        return pto_fail(err, PTO_E_BUSY,
+                        "%s was called from inside run() of the same runner; call it when run() "
+                        "has returned",
+                        operation);
+    }
+    return PTO_OK;
+}
+
+enum pto_status pto__runner_require_ready(const struct pto_runner *runner, const char *operation,
+                                          struct pto_error *err)
+{
+    int state = atomic_load(&runner->state);
+    if (state == PTO_RUNNER_READY) {
+        return PTO_OK;
+    }
+    if (state == PTO_RUNNER_CLOSED) {
+        return pto_fail(err, PTO_E_STATE,
+                        "%s: the runner is not initialized; call init() first", operation);
+    }
+    enum pto_status status =
+        pto_fail(err, PTO_E_FAILED,
+                 "%s: the device failed earlier; call finalize(), then init(). The failure: %s",
+                 operation, runner->failure.message);
+    if (err != NULL) {
+        err->vendor_code = runner->failure.vendor_code;
+    }
+    return status;
+}
+
+static const char *choose_backend(const struct pto_config *config)
+{
+    if (config->backend != NULL) {
+        return config->backend;
+    }
+    const char *chosen = getenv("PTO_BACKEND");
+    if (chosen != NULL && *chosen != '\0') {
+        return chosen;
+    }
+    const char *toolkit = getenv("ASCEND_HOME_PATH");
+    return toolkit != NULL && *toolkit != '\0' ? "ascend" : "sim";
+}
+
+static enum pto_status choose_timeout(const struct pto_config *config, uint64_t *out_timeout_ns,
+                                      struct pto_error *err)
+{
+    *out_timeout_ns = TIMEOUT_NS_DEFAULT;
+    const char *text = getenv("PTO_TIMEOUT_MS");
+    if (config->timeout_ns != 0) {
+        *out_timeout_ns = config->timeout_ns;
+    } else if (text != NULL && *text != '\0') {
+        char *end;
+        errno = 0;
+        unsigned long long value = strtoull(text, &end, 10);
+        if (errno != 0 || *end != '\0' || *text == '-' || value == 0 ||
+            value > UINT64_MAX / 2 / 1000000u) {
+            return pto_fail(err, PTO_E_RANGE,
+                            "init: PTO_TIMEOUT_MS is '%s'; it must be a number of milliseconds, "
+                            "1 or more",
+                            text);
+        }
+        *out_timeout_ns = value * 1000000u;
+    }
+    if (*out_timeout_ns < TIMEOUT_NS_MIN || *out_timeout_ns > UINT64_MAX / 2) {
+        return pto_fail(err, PTO_E_RANGE,
+                        "init: the timeout is %llu ns; it must be at least %llu ns",
+                        (unsigned long long)*out_timeout_ns, TIMEOUT_NS_MIN);
+    }
+    return PTO_OK;
+}
+
+static enum pto_status check_config(const struct pto_config *config,
+                                    const struct pto_backend_ops **out_ops, struct pto_error *err)
+{
+    if (config == NULL || config->size != sizeof(*config)) {
+        return pto_fail(err, PTO_E_ARGUMENT,
+                        "init: config is NULL, or its size field is not sizeof(struct pto_config); "
+                        "was the caller compiled with another version's headers?");
+    }
+    if (config->aicpu_so_path == NULL || config->aicore_kernel_path == NULL) {
+        return pto_fail(err, PTO_E_ARGUMENT, "init: %s is NULL",
+                        config->aicpu_so_path == NULL ? "aicpu_so_path" : "aicore_kernel_path");
+    }
+    const char *name = choose_backend(config);
+    const struct pto_backend_ops *ops = pto__backend_find(name);
+    if (ops == NULL) {
+        return pto_fail(err, PTO_E_BACKEND,
+                        "init: there is no backend '%s' in this build; it has 'sim'. The backend "
+                        "is chosen by the backend argument, else by PTO_BACKEND, else by "
+                        "ASCEND_HOME_PATH ('ascend' when it is set, 'sim' when it is not)",
+                        name);
+    }
+    if (config->device_id < 0 || config->device_id > PTO_DEVICE_ID_MAX) {
+        return pto_fail(err, PTO_E_RANGE, "init: device_id is %lld; it must be 0 to %d",
+                        (long long)config->device_id, PTO_DEVICE_ID_MAX);
+    }
+    if (config->core_count < ops->core_count_min || config->core_count > ops->core_count_max) {
+        return pto_fail(err, PTO_E_RANGE,
+                        "init: num_cores is %lld; backend '%s' takes %u to %u",
+                        (long long)config->core_count, ops->name, (unsigned)ops->core_count_min,
+                        (unsigned)ops->core_count_max);
+    }
+    *out_ops = ops;
+    return PTO_OK;
+}
+
+static void log_path(const struct pto_config *config, const char *what, const char *given,
+                     const char *found)
+{
+    if (config->log != NULL) {
+        struct pto_error line; // for its formatting alone
+        pto_fail(&line, PTO_OK, "%s: %s taken for '%s'", what, found, given);
+        config->log(config->log_context, PTO_LOG_INFO, line.message);
+    }
+}
+
+// Finds and checks one program file. The caller frees *out_path.
+static enum pto_status find_program(const struct pto_config *config, const char *what,
+                                    const char *given, enum pto_machine machine,
+                                    const char *const *symbols, char **out_path,
+                                    struct pto_error *err)
+{
+    enum pto_status status = pto__program_find(given, config->search_dir, what, out_path, err);
+    if (status != PTO_OK) {
+        return status;
+    }
+    status = pto__program_check(*out_path, machine, symbols, what, err);
+    if (status == PTO_OK) {
+        log_path(config, what, given, *out_path);
+    }
+    return status;
+}
+
+static enum pto_status open_device(struct pto_runner *runner, const struct pto_config *config,
+                                   const struct pto_backend_ops *ops, uint64_t timeout_ns,
+                                   struct pto_error *err)
+{
+    char *aicpu_path = NULL;
+    char *aicore_path = NULL;
+    struct pto_kernel_table kernels = {0};
+    struct pto_ledger *ledger = NULL;
+    enum pto_status status =
+        find_program(config, "aicpu_so_path", config->aicpu_so_path, ops->aicpu_machine,
+                     ops->aicpu_symbols, &aicpu_path, err);
+    if (status == PTO_OK) {
+        status = find_program(config, "aicore_kernel_path", config->aicore_kernel_path,
+                              ops->aicore_machine, ops->aicore_symbols, &aicore_path, err);
+    }
+    if (status == PTO_OK) {
+        status = pto__kernel_table_read(aicore_path, &kernels, err);
+    }
+    if (status == PTO_OK) {
+        status = pto__ledger_create(&ledger, err);
+    }
+    if (status == PTO_OK) {
+        struct pto_backend_config backend_config = {
+            .device_id = (int32_t)config->device_id,
+            .core_count = (uint32_t)config->core_count,
+            .aicpu_so_path = aicpu_path,
+            .aicore_kernel_path = aicore_path,
+            .timeout_ns = timeout_ns,
+            .log = config->log,
+            .log_context = config->log_context,
+        };
+        status = ops->open(&runner->backend, &backend_config, err);
+    }
+    free(aicpu_path);
+    free(aicore_path);
+    if (status != PTO_OK) {
+        pto__ledger_destroy(ledger);
+        pto__kernel_table_free(&kernels);
+        return status;
+    }
+    runner->ops = ops;
+    runner->kernels = kernels;
+    runner->ledger = ledger;
+    runner->device_id = (int32_t)config->device_id;
+    runner->core_count = (uint32_t)config->core_count;
+    runner->timeout_ns = timeout_ns;
+    atomic_store(&runner->run_count, 0);
+    atomic_store(&runner->upload_bytes, 0);
+    return PTO_OK;
+}
+
+enum pto_status pto_runner_init(struct pto_runner *runner, const struct pto_config *config,
+                                struct pto_error *err)
+{
+    const struct pto_backend_ops *ops = NULL;
+    uint64_t timeout_ns = 0;
+    enum pto_status status = pto__runner_enter(runner, "init", err);
+    if (status == PTO_OK) {
+        status = check_config(config, &ops, err);
+    }
+    if (status == PTO_OK) {
+        status = choose_timeout(config, &timeout_ns, err);
+    }
+    if (status != PTO_OK) {
+        return status;
+    }
+    pthread_mutex_lock(&runner->run_mutex);
+    pthread_rwlock_wrlock(&runner->use_lock);
+    if (atomic_load(&runner->state) != PTO_RUNNER_CLOSED) {
+        status = pto_fail(err, PTO_E_STATE,
+                          "init: the runner is initialized already, for device %d with %u cores; "
+                          "call finalize() first",
+                          (int)runner->device_id, (unsigned)runner->core_count);
+    } else {
+        status = open_device(runner, config, ops, timeout_ns, err);
+        if (status == PTO_OK) {
+            atomic_store(&runner->state, PTO_RUNNER_READY);
+        }
+    }
+    pthread_rwlock_unlock(&runner->use_lock);
+    pthread_mutex_unlock(&runner->run_mutex);
+    return status;
+}
+
+enum pto_status pto_runner_finalize(struct pto_runner *runner, uint64_t *out_freed_blocks,
+                                    struct pto_error *err)
+{
+    if (out_freed_blocks != NULL) {
+        *out_freed_blocks = 0;
+    }
+    enum pto_status status = pto__runner_enter(runner, "finalize", err);
+    if (status != PTO_OK) {
+        return status;
+    }
+    pthread_mutex_lock(&runner->run_mutex);
+    pthread_rwlock_wrlock(&runner->use_lock);
+    if (atomic_load(&runner->state) != PTO_RUNNER_CLOSED) {
+        uint64_t count = 0;
+        uint64_t address;
+        uint64_t size_bytes;
+        pto__image_cache_clear(runner);
+        while (pto__ledger_pop(runner->ledger, &address, &size_bytes)) {
+            runner->ops->release(runner->backend, address, size_bytes);
+            count++;
+        }
+        runner->ops->close(runner->backend);
+        pto__ledger_destroy(runner->ledger);
+        pto__kernel_table_free(&runner->kernels);
+        runner->ledger = NULL;
+        runner->backend = NULL;
+        runner->ops = NULL;
+        atomic_store(&runner->state, PTO_RUNNER_CLOSED);
+        if (out_freed_blocks != NULL) {
+            *out_freed_blocks = count;
+        }
+    }
+    pthread_rwlock_unlock(&runner->use_lock);
+    pthread_mutex_unlock(&runner->run_mutex);
+    return PTO_OK;
+}
+
+// Enters a call that uses device memory: afterwards use_lock is held for reading.
+static enum pto_status begin_use(struct pto_runner *runner, const char *operation,
+                                 struct pto_error *err)
+{
+    enum pto_status status = pto__runner_enter(runner, operation, err);
+    if (status != PTO_OK) {
+        return status;
+    }
+    pthread_rwlock_rdlock(&runner->use_lock);
+    status = pto__runner_require_ready(runner, operation, err);
+    if (status != PTO_OK) {
+        pthread_rwlock_unlock(&runner->use_lock);
+    }
+    return status;
+}
+
+enum pto_status pto_runner_allocate(struct pto_runner *runner, uint64_t size_bytes,
+                                    uint64_t *out_pointer, struct pto_error *err)
+{
+    if (out_pointer == NULL) {
+        return pto_fail(err, PTO_E_ARGUMENT, "allocate_tensor: out_pointer is NULL");
+    }
+    *out_pointer = 0;
+    enum pto_status status = begin_use(runner, "allocate_tensor", err);
+    if (status != PTO_OK) {
+        return status;
+    }
+    if (size_bytes == 0) {
+        status = pto_fail(err, PTO_E_RANGE,
+                          "allocate_tensor: 0 bytes asked for; a block has at least 1");
+    } else {
+        pthread_mutex_lock(&runner->ledger_mutex);
+        status = pto__ledger_reserve(runner->ledger, err);
+        if (status == PTO_OK) {
+            status = runner->ops->allocate(runner->backend, size_bytes, out_pointer, err);
+        }
+        if (status == PTO_OK) {
+            pto__ledger_add(runner->ledger, *out_pointer, size_bytes);
+        }
+        pthread_mutex_unlock(&runner->ledger_mutex);
+    }
+    pthread_rwlock_unlock(&runner->use_lock);
+    return status;
+}
+
+enum pto_status pto_runner_free(struct pto_runner *runner, uint64_t pointer, struct pto_error *err)
+{
+    enum pto_status status = pto__runner_enter(runner, "free_tensor", err);
+    if (status != PTO_OK) {
+        return status;
+    }
+    // For writing: no copy and no run uses the block while it goes.
+    pthread_rwlock_wrlock(&runner->use_lock);
+    status = pto__runner_require_ready(runner, "free_tensor", err);
+    if (status == PTO_OK) {
+        uint64_t size_bytes;
+        pthread_mutex_lock(&runner->ledger_mutex);
+        status = pto__ledger_remove(runner->ledger, pointer, &size_bytes, err);
+        pthread_mutex_unlock(&runner->ledger_mutex);
+        if (status == PTO_OK) {
+            runner->ops->release(runner->backend, pointer, size_bytes);
+        }
+    }
+    pthread_rwlock_unlock(&runner->use_lock);
+    return status;
+}
+
+// Checks a copy's two ends. use_lock is held, so the block stays.
+static enum pto_status check_copy(struct pto_runner *runner, const char *what, const void *host,
+                                  uint64_t device_pointer, uint64_t size_bytes,
+                                  struct pto_error *err)
+{
+    if (host == NULL && size_bytes != 0) {
+        return pto_fail(err, PTO_E_ARGUMENT, "%s: the host pointer is NULL", what);
+    }
+    pthread_mutex_lock(&runner->ledger_mutex);
+    enum pto_status status = pto__ledger_check(runner->ledger, device_pointer, size_bytes, what, err);
+    pthread_mutex_unlock(&runner->ledger_mutex);
+    return status;
+}
+
+// A driver that fails a copy leaves the device in an unknown state.
+static enum pto_status finish_copy(struct pto_runner *runner, enum pto_status status,
+                                   const struct pto_error *err)
+{
+    if (status != PTO_OK) {
+        pto__runner_fail(runner, err);
+    }
+    return status;
+}
+
+enum pto_status pto_runner_copy_to_device(struct pto_runner *runner, uint64_t device_pointer,
+                                          const void *host, uint64_t size_bytes,
+                                          struct pto_error *err)
+{
+    enum pto_status status = begin_use(runner, "copy_to_device", err);
+    if (status != PTO_OK) {
+        return status;
+    }
+    status = check_copy(runner, "copy_to_device: dev_ptr", host, device_pointer, size_bytes, err);
+    if (status == PTO_OK && size_bytes != 0) {
+        struct pto_error failure = {0};
+        status = runner->ops->upload(runner->backend, device_pointer, host, size_bytes, &failure);
+        status = finish_copy(runner, status, &failure);
+        if (status != PTO_OK && err != NULL) {
+            *err = failure;
+        }
+    }
+    pthread_rwlock_unlock(&runner->use_lock);
+    return status;
+}
+
+enum pto_status pto_runner_copy_from_device(struct pto_runner *runner, void *host,
+                                            uint64_t device_pointer, uint64_t size_bytes,
+                                            struct pto_error *err)
+{
+    enum pto_status status = begin_use(runner, "copy_from_device", err);
+    if (status != PTO_OK) {
+        return status;
+    }
+    status = check_copy(runner, "copy_from_device: dev_ptr", host, device_pointer, size_bytes, err);
+    if (status == PTO_OK && size_bytes != 0) {
+        struct pto_error failure = {0};
+        status = runner->ops->download(runner->backend, host, device_pointer, size_bytes, &failure);
+        status = finish_copy(runner, status, &failure);
+        if (status != PTO_OK && err != NULL) {
+            *err = failure;
+        }
+    }
+    pthread_rwlock_unlock(&runner->use_lock);
+    return status;
+}
+
+void pto_runner_get_info(struct pto_runner *runner, struct pto_runner_info *out_info)
+{
+    *out_info = (struct pto_runner_info){.device_id = -1, .backend = ""};
+    if (runner == NULL || runner->owner != getpid()) {
+        return;
+    }
+    // The thread inside run() holds use_lock for reading already, and may hold it again.
+    pthread_rwlock_rdlock(&runner->use_lock);
+    int state = atomic_load(&runner->state);
+    out_info->state = (enum pto_runner_state)state;
+    if (state != PTO_RUNNER_CLOSED) {
+        out_info->device_id = runner->device_id;
+        out_info->core_count = runner->core_count;
+        out_info->backend = runner->ops->name;
+        out_info->run_count = atomic_load(&runner->run_count);
+        out_info->upload_bytes = atomic_load(&runner->upload_bytes);
+        pthread_mutex_lock(&runner->ledger_mutex);
+        out_info->block_count = pto__ledger_block_count(runner->ledger);
+        out_info->block_bytes = pto__ledger_block_bytes(runner->ledger);
+        pthread_mutex_unlock(&runner->ledger_mutex);
+    }
+    pthread_rwlock_unlock(&runner->use_lock);
+}

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lanes: stepping schedulers and cores, and when to sleep and to wake.
+//
+// Waking a thread costs more than a small graph (tens of microseconds on a virtual machine), so
+// lane 0 works alone until it has measured that the tasks are long enough, and enough are left, for
+// a helper to pay. A helper that finds nothing spins briefly and sleeps.
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#include "abi/access.h"
+#include "base/cpu.h"
+#include "base/error.h"
+#include "sim/device.h"
+
+#define POLL_PERIOD_NS 50000000u
+#define CALLER_SLEEP_NS 10000000u
+// What a wake must bring in, and the mean task length from which two lanes beat one.
+#define WAKE_WORK_NS 100000u
+#define WAKE_TASK_NS 300u
+#define HELPER_TASK_NS_MIN 150u
+// Tasks shorter than this are run a ring at a time; longer ones singly, so that the lane gets to
+// schedule, poll and wake in between.
+#define SHORT_TASK_NS 2000u
+#define TURNS_PER_LOOK 16u
+#define IDLE_TURNS_MAX 1000u
+
+static bool try_lock(struct pto_sim_program *program)
+{
+    return atomic_load_explicit(&program->lock, memory_order_relaxed) == 0 &&
+           atomic_exchange_explicit(&program->lock, 1, memory_order_acquire) == 0;
+}
+
+static void unlock(struct pto_sim_program *program)
+{
+    atomic_store_explicit(&program->lock, 0, memory_order_release);
+}
+
+static void wake_caller(struct pto_backend *device)
+{
+    if (atomic_load(&device->caller_asleep) == 0) {
+        return;
+    }
+    pthread_mutex_lock(&device->mutex);
+    device->caller_wake_count++;
+    pthread_cond_signal(&device->caller_wake);
+    pthread_mutex_unlock(&device->mutex);
+}
+
+void pto__sim_wake_helpers(struct pto_backend *device)
+{
+    if (atomic_load(&device->helpers_asleep) == 0) {
+        return;
+    }
+    pthread_mutex_lock(&device->mutex);
+    device->helper_wake_count++;
+    pthread_cond_broadcast(&device->helper_wake);
+    pthread_mutex_unlock(&device->mutex);
+}
+
+bool pto__sim_step_schedulers(struct pto_backend *device)
+{
+    bool busy = false;
+    for (uint32_t i = 0; i < device->scheduler_count; i++) {
+        struct pto_sim_program *program = &device->schedulers[i];
+        if (!try_lock(program)) {
+            continue;
+        }
+        if (!program->left) {
+            enum pto_step step = device->aicpu->step(program->state);
+            busy |= step != PTO_STEP_IDLE;
+            if (step == PTO_STEP_LEAVE) {
+                program->left = true;
+                atomic_fetch_sub(&device->schedulers_active, 1);
+            }
+        }
+        unlock(program);
+    }
+    return busy;
+}
+
+// The program of `core` is over; its lock is held.
+static void core_left(struct pto_backend *device, struct pto_sim_program *program)
+{
+    program->left = true;
+    unlock(program);
+    atomic_fetch_sub(&device->cores_active, 1);
+}
+
+// Steps a core that a hint says has work. False when another lane has it.
+static bool step_core(struct pto_sim_lane *lane, uint32_t core)
+{
+    struct pto_backend *device = lane->device;
+    struct pto_sim_program *program = &device->cores[core];
+    if (!try_lock(program)) {
+        return false;
+    }
+    uint64_t *hint = &device->block->hints.runnable[core / 64];
+    uint64_t bit = (uint64_t)1 << (core % 64);
+    // Taken before the step: what is queued after the step looked sets it again.
+    __atomic_fetch_and(hint, ~bit, __ATOMIC_SEQ_CST);
+    if (program->left) {
+        unlock(program);
+        return true;
+    }
+    const uint32_t *completed = &device->block->handshakes[core].core.completed;
+    uint32_t before = __atomic_load_n(completed, __ATOMIC_RELAXED);
+    uint32_t step_count = atomic_load_explicit(&lane->step_count, memory_order_relaxed) + 1;
+    // Zero means "no step" to the monitor.
+    atomic_store_explicit(&lane->step_count, step_count == 0 ? 1 : step_count,
+                          memory_order_relaxed);
+    atomic_store_explicit(&lane->stepping, core + 1, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    enum pto_step step = device->aicore->step(program->state, lane->budget);
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&lane->stepping, 0, memory_order_relaxed);
+    lane->task_count += __atomic_load_n(completed, __ATOMIC_RELAXED) - before;
+    if (step == PTO_STEP_LEAVE) {
+        core_left(device, program);
+    } else {
+        if (step == PTO_STEP_BUSY && lane->budget < PTO_RING_DEPTH) {
+            __atomic_fetch_or(hint, bit, __ATOMIC_SEQ_CST); // there may be more
+        }
+        unlock(program);
+    }
+    if (lane->index != 0) {
+        wake_caller(device);
+    }
+    return true;
+}
+
+// A kernel on this lane faulted, or was ended. The core fails as a core of its own accord does,
+// and the scheduler deals with it; where the fault was goes to the host.
+static void contain_fault(struct pto_sim_lane *lane)
+{
+    struct pto_backend *device = lane->device;
+    uint32_t core = atomic_load_explicit(&lane->stepping, memory_order_relaxed) - 1;
+    atomic_store_explicit(&lane->stepping, 0, memory_order_relaxed);
+    bool ended = lane->fault.signal == 0;
+    if (ended) {
+        atomic_fetch_add(&device->killed, 1);
+    } else {
+        atomic_store(&device->fault_address, lane->fault.address);
+        atomic_store(&device->fault_signal, (uint32_t)lane->fault.signal);
+    }
+    struct pto_core_line *line = &device->block->handshakes[core].core;
+    pto_core_store(&line->fail_kind, ended ? PTO_FAIL_HANG : PTO_FAIL_FAULT);
+    pto_core_store((uint32_t *)&line->fail_code, (uint32_t)lane->fault.signal);
+    pto_core_publish(&line->state, PTO_CORE_FAILED); // C2
+    pto_core_ring((uint64_t)(uintptr_t)&device->block->hints, core);
+    core_left(device, &device->cores[core]);
+    wake_caller(device);
+}
+
+static bool step_cores(struct pto_sim_lane *lane)
+{
+    struct pto_backend *device = lane->device;
+    uint32_t word_count = (device->core_count + 63) / 64;
+    bool busy = false;
+    for (uint32_t i = 0; i < word_count; i++) {
+        uint32_t word = lane->index == 0 ? i : word_count - 1 - i;
+        uint64_t bits = __atomic_load_n(&device->block->hints.runnable[word], __ATOMIC_RELAXED);
+        while (bits != 0) {
+            // Lane 0 from below, helpers from above: they meet late.
+            uint32_t place = lane->index == 0 ? (uint32_t)__builtin_ctzll(bits)
+                                              : 63 - (uint32_t)__builtin_clzll(bits);
+            bits &= ~((uint64_t)1 << place);
+            if (step_core(lane, word * 64 + place)) {
+                busy = true;
+                if (lane->budget < PTO_RING_DEPTH) {
+                    return true;
+                }
+            }
+        }
+    }
+    return busy;
+}
+
+// Whether a lane that is about to sleep would find something.
+static bool has_work(const struct pto_backend *device)
+{
+    if (atomic_load(&device->schedulers_active) == 0 && atomic_load(&device->cores_active) == 0) {
+        return true;
+    }
+    for (uint32_t word = 0; word < (device->core_count + 63) / 64; word++) {
+        if (__atomic_load_n(&device->block->hints.completed[word], __ATOMIC_SEQ_CST) != 0) {
+            return true;
+        }
+        uint64_t bits = __atomic_load_n(&device->block->hints.runnable[word], __ATOMIC_SEQ_CST);
+        for (; bits != 0; bits &= bits - 1) {
+            uint32_t core = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            if (atomic_load(&device->cores[core].lock) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool any_runnable(const struct pto_backend *device)
+{
+    for (uint32_t word = 0; word < (device->core_count + 63) / 64; word++) {
+        if (__atomic_load_n(&device->block->hints.runnable[word], __ATOMIC_RELAXED) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Measures the tasks since the last look. Returns their mean length, 0 when there were none.
+static uint64_t look_at_clock(struct pto_sim_lane *lane, uint64_t now_ns)
+{
+    struct pto_backend *device = lane->device;
+    lane->turns = 0;
+    uint64_t tasks = lane->task_count;
+    if (tasks == 0) {
+        return 0;
+    }
+    uint64_t mean_ns = (now_ns - lane->work_begin_ns) / tasks;
+    lane->task_count = 0;
+    lane->work_begin_ns = now_ns;
+    lane->budget = mean_ns < SHORT_TASK_NS ? PTO_RING_DEPTH : 1;
+    if (mean_ns >= WAKE_TASK_NS && atomic_load(&device->helpers_asleep) != 0 &&
+        any_runnable(device) &&
+        __atomic_load_n(&device->block->shared.remaining, __ATOMIC_RELAXED) * mean_ns >=
+            WAKE_WORK_NS) {
+        pto__sim_wake_helpers(device);
+    }
+    return mean_ns;
+}
+
+static void begin_work(struct pto_sim_lane *lane)
+{
+    lane->budget = 1;
+    lane->task_count = 0;
+    lane->turns = 0;
+    lane->work_begin_ns = pto__sim_now_ns();
+}
+
+static bool lane_turn(struct pto_sim_lane *lane)
+{
+    bool scheduled = pto__sim_step_schedulers(lane->device);
+    if (scheduled && lane->index != 0) {
+        wake_caller(lane->device);
+    }
+    bool stepped = step_cores(lane);
+    lane->turns++;
+    return scheduled || stepped;
+}
+
+static bool is_over(const struct pto_backend *device)
+{
+    return atomic_load(&device->schedulers_active) == 0 && atomic_load(&device->cores_active) == 0;
+}
+
+static void caller_sleep(struct pto_backend *device)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    uint64_t nanoseconds = (uint64_t)until.tv_nsec + CALLER_SLEEP_NS;
+    until.tv_sec += (time_t)(nanoseconds / 1000000000u);
+    until.tv_nsec = (long)(nanoseconds % 1000000000u);
+    pthread_mutex_lock(&device->mutex);
+    uint32_t seen = device->caller_wake_count;
+    // Whoever makes work from here on sees the flag; whoever did before is seen by has_work().
+    atomic_store(&device->caller_asleep, 1);
+    if (!has_work(device)) {
+        int code = 0;
+        while (code == 0 && device->caller_wake_count == seen) {
+            code = pthread_cond_timedwait(&device->caller_wake, &device->mutex, &until);
+        }
+    }
+    atomic_store(&device->caller_asleep, 0);
+    pthread_mutex_unlock(&device->mutex);
+}
+
+bool pto__sim_lane_run_caller(struct pto_backend *device, pto_poll_function *poll,
+                              void *poll_context)
+{
+    struct pto_sim_lane *lane = &device->lanes[0];
+    begin_work(lane);
+    lane->last_poll_ns = lane->work_begin_ns;
+    lane->idle_turns = 0;
+    lane->stopped = false;
+    if (sigsetjmp(lane->escape, 0) != 0) {
+        contain_fault(lane);
+    }
+    while (!is_over(device)) {
+        bool busy = lane_turn(lane);
+        lane->idle_turns = busy ? 0 : lane->idle_turns + 1;
+        if (lane->turns < TURNS_PER_LOOK && lane->budget == PTO_RING_DEPTH) {
+            continue;
+        }
+        uint64_t now_ns = pto__sim_now_ns();
+        look_at_clock(lane, now_ns);
+        if (poll != NULL && !lane->stopped && now_ns - lane->last_poll_ns >= POLL_PERIOD_NS) {
+            lane->last_poll_ns = now_ns;
+            if (poll(poll_context) != 0) {
+                lane->stopped = true;
+                __atomic_store_n(&device->block->control.stop, 1, __ATOMIC_RELAXED); // X1
+            }
+        }
+        if (lane->idle_turns >= IDLE_TURNS_MAX) {
+            caller_sleep(device);
+        } else if (lane->idle_turns != 0) {
+            pto__cpu_relax();
+        }
+    }
+    return lane->stopped;
+}
+
+// One helper's part in one launch.
+static void help(struct pto_sim_lane *lane)
+{
+    struct pto_backend *device = lane->device;
+    begin_work(lane);
+    lane->idle_turns = 0;
+    while (atomic_load(&device->open) && !is_over(device)) {
+        bool busy = lane_turn(lane);
+        lane->idle_turns = busy ? 0 : lane->idle_turns + 1;
+        if (lane->turns >= TURNS_PER_LOOK || lane->budget < PTO_RING_DEPTH) {
+            uint64_t mean_ns = look_at_clock(lane, pto__sim_now_ns());
+            if (mean_ns != 0 && mean_ns < HELPER_TASK_NS_MIN) {
+                return; // the tasks are too short to be worth two lanes
+            }
+        }
+        if (lane->idle_turns >= IDLE_TURNS_MAX) {
+            return;
+        }
+        if (!busy) {
+            pto__cpu_relax();
+        }
+    }
+}
+
+static void *helper_main(void *argument)
+{
+    struct pto_sim_lane *lane = argument;
+    struct pto_backend *device = lane->device;
+    pto__sim_fault_bind(lane);
+    pthread_mutex_lock(&device->mutex);
+    while (!device->closing) {
+        uint32_t seen = device->helper_wake_count;
+        atomic_fetch_add(&device->helpers_asleep, 1);
+        while (!device->closing && device->helper_wake_count == seen) {
+            pthread_cond_wait(&device->helper_wake, &device->mutex);
+        }
+        atomic_fetch_sub(&device->helpers_asleep, 1);
+        pthread_mutex_unlock(&device->mutex);
+        atomic_fetch_add(&device->inside, 1);
+        if (sigsetjmp(lane->escape, 0) != 0) {
+            contain_fault(lane);
+        }
+        help(lane);
+        atomic_fetch_sub(&device->inside, 1);
+        pthread_mutex_lock(&device->mutex);
+    }
+    pthread_mutex_unlock(&device->mutex);
+    pto__sim_fault_bind(NULL);
+    return NULL;
+}
+
+void pto__sim_wait_outside(struct pto_backend *device)
+{
+    while (atomic_load(&device->inside) != 0) {
+        struct timespec moment = {.tv_nsec = 1000};
+        pto__cpu_relax();
+        nanosleep(&moment, NULL);
+    }
+}
+
+enum pto_status pto__sim_lanes_start(struct pto_backend *device, struct pto_error *err)
+{
+    for (uint32_t i = 0; i < device->lane_count; i++) {
+        struct pto_sim_lane *lane = &device->lanes[i];
+        lane->device = device;
+        lane->index = i;
+        enum pto_status status = pto__sim_fault_prepare_lane(lane, err);
+        if (status != PTO_OK) {
+            device->lane_count = i;
+            return status;
+        }
+        // Lane 0 is whoever calls run().
+        int code = i == 0 ? 0 : pthread_create(&lane->thread, NULL, helper_main, lane);
+        if (code != 0) {
+            pto__sim_fault_release_lane(lane);
+            device->lane_count = i;
+            return pto_fail(err, PTO_E_NO_MEMORY, "cannot start the simulator's lane %u: %s",
+                            (unsigned)i, strerror(code));
+        }
+    }
+    return PTO_OK;
+}
+
+// The caller has set `closing` under the mutex.
+void pto__sim_lanes_stop(struct pto_backend *device)
+{
+    pthread_mutex_lock(&device->mutex);
+    pthread_cond_broadcast(&device->helper_wake);
+    pthread_mutex_unlock(&device->mutex);
+    for (uint32_t i = 0; i < device->lane_count; i++) {
+        if (i != 0) {
+            pthread_join(device->lanes[i].thread, NULL);
+        }
+        pto__sim_fault_release_lane(&device->lanes[i]);
+    }
+}
