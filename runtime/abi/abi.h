@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Constants and spellings shared by the three programs: host library, AICPU scheduler, AICore worker.
+// Constants and spellings shared by host library, AICPU scheduler and AICore worker.
 //
 // Everything in abi/ is freestanding, valid as C11 and as C++17 (the AICore compiler takes a C++
 // dialect only), and describes bytes that cross a program border. Fields are plain and of fixed

@@ -8,8 +8,9 @@
 //   aicore   the NPU's compute cores: loads, stores, dcci and dsb
 //
 // AICPU side
-//   pto_cpu_load, pto_cpu_load16, pto_cpu_load64   a value that an edge taken before has made fresh,
-//                                or that only this thread writes
+//   pto_cpu_load, pto_cpu_load16, pto_cpu_load64
+//                                a value that an edge taken before has made fresh, or that only
+//                                this thread writes
 //   pto_cpu_store                a value that a later publish makes visible
 //   pto_cpu_publish              store; everything stored before is visible to whoever observes it
 //   pto_cpu_observe              load; everything published before that value is visible after it

@@ -46,8 +46,9 @@ static inline void pto_cpu_refresh(const void *address, uint64_t size_bytes)
     (void)size_bytes;
 }
 
-// The hint words carry no data: a bit set after a publish, taken before an observe, both read-modify-
-// write, so a taken bit has the publish behind it and a bit set too late stays for the next time.
+// The hint words carry no data: a bit is set after a publish and taken before an observe, both by
+// read-modify-write, so a taken bit has the publish behind it, and one set too late stays for the
+// next time.
 static inline void pto_cpu_ring(uint64_t hints, uint32_t word, uint64_t cores)
 {
     struct pto_hints *shared = (struct pto_hints *)(uintptr_t)hints;

@@ -19,16 +19,16 @@
 // the successors of a task are distinct, and in the order in which they were added.
 struct pto_image_header {
     uint32_t magic;
-    uint32_t version;         // PTO_ABI_VERSION
-    uint64_t size_bytes;      // the whole image
+    uint32_t version;    // PTO_ABI_VERSION
+    uint64_t size_bytes; // the whole image
     uint32_t task_count;
     uint32_t edge_count;
     uint32_t ready_count;
-    uint32_t spill_count;     // 64-bit words in the spill section
-    uint64_t record_offset;   // struct pto_task_record[task_count]
+    uint32_t spill_count;      // 64-bit words in the spill section
+    uint64_t record_offset;    // struct pto_task_record[task_count]
     uint64_t successor_offset; // uint32_t[edge_count]
-    uint64_t ready_offset;    // uint32_t[ready_count], ascending
-    uint64_t spill_offset;    // uint64_t[spill_count]
+    uint64_t ready_offset;     // uint32_t[ready_count], ascending
+    uint64_t spill_offset;     // uint64_t[spill_count]
 };
 PTO_STATIC_ASSERT(sizeof(struct pto_image_header) == 64, "one cache line");
 
@@ -39,7 +39,7 @@ PTO_STATIC_ASSERT(sizeof(struct pto_image_header) == 64, "one cache line");
 struct pto_task_record {
     uint16_t func_id;
     uint16_t arg_count;
-    uint32_t successor_begin;   // index into the successor section
+    uint32_t successor_begin; // index into the successor section
     uint32_t successor_count;
     uint32_t predecessor_count; // distinct predecessors
     uint64_t args[PTO_INLINE_ARG_COUNT];

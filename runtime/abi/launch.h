@@ -18,23 +18,23 @@
 // Launch parameters. Written by the host before the launch, constant during it (edge H1).
 struct pto_launch {
     PTO_ALIGNED_LINE uint32_t magic;
-    uint32_t version; // PTO_ABI_VERSION
+    uint32_t version;         // PTO_ABI_VERSION
     uint32_t core_count;      // 1..PTO_CORE_COUNT_MAX
     uint32_t scheduler_count; // 1..min(PTO_SCHEDULER_COUNT_MAX, core_count)
-    uint32_t executor_count;  // cores that really run at the same time: hardware all, simulator CPUs
-    uint32_t depth_min;       // tasks to keep queued on a busy core even when few are ready; >= 1
-    uint32_t image_changed;   // 1: the host wrote the image or run state since the last launch
+    uint32_t executor_count; // cores that really run at the same time: hardware all, simulator CPUs
+    uint32_t depth_min;      // tasks to keep queued on a busy core even when few are ready; >= 1
+    uint32_t image_changed;  // 1: the host wrote the image or run state since the last launch
     uint32_t reserved;
-    uint64_t image;       // address of struct pto_image_header
-    uint64_t pending;     // address of uint32_t[task_count]: predecessors not yet completed
-    uint64_t ready;       // address of uint32_t[scheduler_count][task_count]: ready queues
-    uint64_t control;     // address of struct pto_control
-    uint64_t report;      // address of struct pto_report
-    uint64_t shared;      // address of struct pto_scheduler_shared
-    uint64_t queues;      // address of struct pto_ready_queue[scheduler_count]
-    uint64_t handshakes;  // address of struct pto_handshake[core_count]
-    uint64_t hints;       // simulator: address of its work hints; hardware: 0
-    uint64_t timeout_ns;  // the run ends when no task completes for so long
+    uint64_t image;      // address of struct pto_image_header
+    uint64_t pending;    // address of uint32_t[task_count]: predecessors not yet completed
+    uint64_t ready;      // address of uint32_t[scheduler_count][task_count]: ready queues
+    uint64_t control;    // address of struct pto_control
+    uint64_t report;     // address of struct pto_report
+    uint64_t shared;     // address of struct pto_scheduler_shared
+    uint64_t queues;     // address of struct pto_ready_queue[scheduler_count]
+    uint64_t handshakes; // address of struct pto_handshake[core_count]
+    uint64_t hints;      // simulator: address of its work hints; hardware: 0
+    uint64_t timeout_ns; // the run ends when no task completes for so long
     uint64_t reserved2[2];
 };
 PTO_STATIC_ASSERT(sizeof(struct pto_launch) == 2 * PTO_CACHE_LINE_SIZE, "two lines");
@@ -63,10 +63,10 @@ struct pto_report {
     uint32_t func_id;   // of that task
     uint32_t fail_kind; // enum pto_fail_kind
     int32_t fail_code;
-    uint32_t expected;  // TIMEOUT: tasks queued to the core; LAUNCH: what was needed
-    uint32_t seen;      // TIMEOUT: tasks it completed; LAUNCH: what was found
+    uint32_t expected;   // TIMEOUT: tasks queued to the core; LAUNCH: what was needed
+    uint32_t seen;       // TIMEOUT: tasks it completed; LAUNCH: what was found
     uint32_t core_state; // enum pto_core_state of that core
-    uint32_t completed; // tasks retired before the end
+    uint32_t completed;  // tasks retired before the end
     uint32_t reserved[6];
 };
 PTO_STATIC_ASSERT(sizeof(struct pto_report) == PTO_CACHE_LINE_SIZE, "one line");

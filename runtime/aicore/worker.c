@@ -17,8 +17,9 @@ PTO_AICORE void pto_worker_begin(struct pto_worker *worker, PTO_GM const struct 
     worker->image = pto_core_load64(&launch->image);
     PTO_GM const struct pto_image_header *header =
         (PTO_GM const struct pto_image_header *)(uintptr_t)worker->image;
-    worker->records = (PTO_GM const struct pto_task_record *)(uintptr_t)(
-        worker->image + pto_core_load64(&header->record_offset));
+    worker->records =
+        (PTO_GM const struct pto_task_record *)(uintptr_t)(worker->image +
+                                                           pto_core_load64(&header->record_offset));
     worker->hints = pto_core_load64(&launch->hints);
     worker->core = core;
     worker->completed = 0;

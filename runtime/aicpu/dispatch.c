@@ -83,8 +83,8 @@ static uint32_t count_ready(const struct pto_scheduler *scheduler)
     uint32_t cursor = scheduler->cursor;
     if (!scheduler->alone) {
         head = pto_cpu_load(&scheduler->queues[scheduler->index].head);
-        cursor = pto__min_u32(pto_cpu_load(&scheduler->shared->ready_cursor),
-                              scheduler->initial_count);
+        cursor =
+            pto__min_u32(pto_cpu_load(&scheduler->shared->ready_cursor), scheduler->initial_count);
     }
     return scheduler->tail - head + scheduler->initial_count - cursor;
 }

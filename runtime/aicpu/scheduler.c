@@ -61,9 +61,10 @@ static void take_graph(struct pto_scheduler *scheduler, const struct pto_launch 
     uint64_t base = pto_cpu_load64(&launch->image);
     scheduler->task_count = pto_cpu_load(&image->task_count);
     scheduler->initial_count = pto_cpu_load(&image->ready_count);
-    scheduler->records = POINTER(const struct pto_task_record,
-                                 base + pto_cpu_load64(&image->record_offset));
-    scheduler->successors = POINTER(const uint32_t, base + pto_cpu_load64(&image->successor_offset));
+    scheduler->records =
+        POINTER(const struct pto_task_record, base + pto_cpu_load64(&image->record_offset));
+    scheduler->successors =
+        POINTER(const uint32_t, base + pto_cpu_load64(&image->successor_offset));
     scheduler->initial = POINTER(const uint32_t, base + pto_cpu_load64(&image->ready_offset));
     scheduler->pending = POINTER(uint32_t, pto_cpu_load64(&launch->pending));
     scheduler->all_ready = POINTER(uint32_t, pto_cpu_load64(&launch->ready));

@@ -86,7 +86,8 @@ uint32_t pto__scheduler_dispatch(struct pto_scheduler *scheduler);
 
 // finish.c: the ways a launch ends. Each sends this thread's cores away.
 enum pto_step pto__scheduler_finish(struct pto_scheduler *scheduler);
-enum pto_step pto__scheduler_abort(struct pto_scheduler *scheduler, const struct pto_report *report);
+enum pto_step pto__scheduler_abort(struct pto_scheduler *scheduler,
+                                   const struct pto_report *report);
 enum pto_step pto__scheduler_follow_abort(struct pto_scheduler *scheduler);
 // Looks at the clock and at the host's stop line after a step that found nothing to do.
 enum pto_step pto__scheduler_idle(struct pto_scheduler *scheduler);

@@ -119,8 +119,8 @@ static enum pto_status reserve_edges(struct pto_graph *graph, size_t extra, stru
 static enum pto_status compact_spill(struct pto_graph *graph, size_t extra, struct pto_error *err)
 {
     size_t capacity = 0;
-    uint64_t *compact = grow(NULL, &capacity, graph->spill_live + extra, SIZE_MAX,
-                             sizeof(*compact), "the arguments of the graph's tasks", err);
+    uint64_t *compact = grow(NULL, &capacity, graph->spill_live + extra, SIZE_MAX, sizeof(*compact),
+                             "the arguments of the graph's tasks", err);
     if (compact == NULL) {
         return PTO_E_NO_MEMORY;
     }
@@ -263,9 +263,8 @@ enum pto_status pto_graph_add_task(struct pto_graph *graph, const uint64_t *args
         return status;
     }
     uint32_t task = graph->task_count;
-    if (task < graph->task_capacity &&
-        (arg_count <= PTO_INLINE_ARG_COUNT ||
-         arg_count <= graph->spill_capacity - graph->spill_count)) {
+    if (task < graph->task_capacity && (arg_count <= PTO_INLINE_ARG_COUNT ||
+                                        arg_count <= graph->spill_capacity - graph->spill_count)) {
         append_task(graph, args, arg_count, func_id);
     } else {
         status = grow_and_append_task(graph, args, arg_count, func_id, err);
@@ -318,9 +317,8 @@ static enum pto_status fail_edge(const struct pto_graph *graph, const char *oper
     if (to_task >= graph->task_count) {
         return pto__graph_fail_unknown_task(graph, operation, "to_task", to_task, err);
     }
-    enum pto_status status =
-        pto_fail(err, PTO_E_ARGUMENT, "%s: task %llu cannot run after itself", operation,
-                 (unsigned long long)to_task);
+    enum pto_status status = pto_fail(err, PTO_E_ARGUMENT, "%s: task %llu cannot run after itself",
+                                      operation, (unsigned long long)to_task);
     if (err != NULL) {
         err->task = (uint32_t)to_task;
     }
@@ -446,8 +444,8 @@ static enum pto_status replace_args(struct pto_graph *graph, uint32_t task, cons
     struct pto_task_record *record = &graph->records[task];
     uint32_t old_count = record->arg_count;
     if (arg_count == old_count) {
-        uint64_t *place = arg_count > PTO_INLINE_ARG_COUNT ? graph->spill + record->args[0]
-                                                           : record->args;
+        uint64_t *place =
+            arg_count > PTO_INLINE_ARG_COUNT ? graph->spill + record->args[0] : record->args;
         memcpy(place, held, arg_count * sizeof(*args));
         log_change(graph, task);
         return PTO_OK;

@@ -36,8 +36,7 @@ static struct pto_image_header plan(const struct pto_graph *graph, const struct 
     return header;
 }
 
-static enum pto_status allocate(struct pto_image *image, uint64_t size_bytes,
-                                struct pto_error *err)
+static enum pto_status allocate(struct pto_image *image, uint64_t size_bytes, struct pto_error *err)
 {
     uint64_t allocated = round_up(size_bytes, PTO_CACHE_LINE_SIZE);
     uint8_t *bytes = NULL;
@@ -142,17 +141,15 @@ void pto__image_free(struct pto_image *image)
 static enum pto_status fail_image(struct pto_error *err, const char *what, uint64_t expected,
                                   uint64_t seen)
 {
-    return pto_fail(err, PTO_E_INTERNAL,
-                    "the graph image is not valid: %s is %llu instead of %llu", what,
-                    (unsigned long long)seen, (unsigned long long)expected);
+    return pto_fail(err, PTO_E_INTERNAL, "the graph image is not valid: %s is %llu instead of %llu",
+                    what, (unsigned long long)seen, (unsigned long long)expected);
 }
 
 static enum pto_status check_header(const struct pto_image *image, struct pto_error *err)
 {
     const struct pto_image_header *header = image->header;
     if ((const void *)header != (const void *)image->bytes ||
-        (uintptr_t)image->bytes % PTO_CACHE_LINE_SIZE != 0 ||
-        image->size_bytes < sizeof(*header)) {
+        (uintptr_t)image->bytes % PTO_CACHE_LINE_SIZE != 0 || image->size_bytes < sizeof(*header)) {
         return pto_fail(err, PTO_E_INTERNAL,
                         "the graph image is not valid: no aligned header at its start");
     }
@@ -181,10 +178,6 @@ static enum pto_status check_header(const struct pto_image *image, struct pto_er
         if (fields[i].seen != fields[i].expected) {
             return fail_image(err, fields[i].what, fields[i].expected, fields[i].seen);
         }
-    }
-    if (header->task_count > PTO_TASK_COUNT_MAX || header->edge_count > PTO_EDGE_COUNT_MAX) {
-        return pto_fail(err, PTO_E_INTERNAL, "the graph image is not valid: %u tasks, %u edges",
-                        header->task_count, header->edge_count);
     }
     return PTO_OK;
 }

@@ -139,18 +139,16 @@ uint64_t pto_graph_edge_count(const struct pto_graph *graph)
 }
 
 enum pto_status pto__graph_fail_unknown_task(const struct pto_graph *graph, const char *operation,
-                                             const char *what, uint64_t task,
-                                             struct pto_error *err)
+                                             const char *what, uint64_t task, struct pto_error *err)
 {
     uint32_t count = graph->task_count;
     if (count == 0) {
         return pto_fail(err, PTO_E_RANGE, "%s: %s %llu is unknown: the graph has no tasks yet",
                         operation, what, (unsigned long long)task);
     }
-    return pto_fail(err, PTO_E_RANGE,
-                    "%s: %s %llu is unknown: the graph has %u task%s, numbered from 0 to %u",
-                    operation, what, (unsigned long long)task, count, count == 1 ? "" : "s",
-                    count - 1);
+    return pto_fail(
+        err, PTO_E_RANGE, "%s: %s %llu is unknown: the graph has %u task%s, numbered from 0 to %u",
+        operation, what, (unsigned long long)task, count, count == 1 ? "" : "s", count - 1);
 }
 
 enum pto_status pto_graph_get_task(const struct pto_graph *graph, uint64_t task,

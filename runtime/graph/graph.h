@@ -79,8 +79,7 @@ int pto__graph_is_valid(const struct pto_graph *graph);
 static inline const uint64_t *pto__graph_task_args(const struct pto_graph *graph,
                                                    const struct pto_task_record *record)
 {
-    return record->arg_count > PTO_INLINE_ARG_COUNT ? graph->spill + record->args[0]
-                                                    : record->args;
+    return record->arg_count > PTO_INLINE_ARG_COUNT ? graph->spill + record->args[0] : record->args;
 }
 
 struct pto_csr_node {

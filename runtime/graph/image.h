@@ -48,8 +48,8 @@ void pto__image_free(struct pto_image *image);
 int pto__graph_changed_args(const struct pto_graph *graph, uint64_t since,
                             const uint32_t **out_tasks, size_t *out_count);
 
-// Of a pinned graph: writes up to `capacity` successors of a task, as added, duplicates included, to
-// out_tasks and their number to *out_count; returns how many there are. Reads every edge: for
+// Of a pinned graph: writes up to `capacity` successors of a task, as added, duplicates included,
+// to out_tasks and their number to *out_count; returns how many there are. Reads every edge: for
 // messages.
 uint64_t pto__graph_successors(const struct pto_graph *graph, uint32_t task, uint32_t *out_tasks,
                                size_t capacity, size_t *out_count);

@@ -38,9 +38,9 @@ struct pto_launch_request {
 // How a launch ended. `report` is the scheduler's; the backend adds what only it knows.
 struct pto_launch_outcome {
     struct pto_report report;
-    uint64_t fault_address;  // PTO_FAIL_FAULT: the address that was touched, when known
+    uint64_t fault_address; // PTO_FAIL_FAULT: the address that was touched, when known
     int32_t vendor_code;
-    char detail[256];        // more on the failure, or empty
+    char detail[256]; // more on the failure, or empty
 };
 
 struct pto_backend_ops {
@@ -66,8 +66,7 @@ struct pto_backend_ops {
                                 uint64_t size_bytes, struct pto_error *err);
     // Runs to the end. PTO_OK: *out is filled, whatever the report says. Otherwise the device could
     // not be driven, and the runner is FAILED.
-    enum pto_status (*launch)(struct pto_backend *backend,
-                              const struct pto_launch_request *request,
+    enum pto_status (*launch)(struct pto_backend *backend, const struct pto_launch_request *request,
                               struct pto_launch_outcome *out, struct pto_error *err);
     // The handshakes as the last launch left them, all zero before the first.
     enum pto_status (*handshakes)(struct pto_backend *backend, struct pto_handshake *out,

@@ -63,8 +63,7 @@ static struct pto_cached_image *find_place(struct pto_runner *runner, const stru
 static enum pto_status upload(struct pto_runner *runner, uint64_t address, const void *host,
                               uint64_t size_bytes, struct pto_error *err)
 {
-    enum pto_status status =
-        runner->ops->upload(runner->backend, address, host, size_bytes, err);
+    enum pto_status status = runner->ops->upload(runner->backend, address, host, size_bytes, err);
     if (status == PTO_OK) {
         atomic_fetch_add(&runner->upload_bytes, size_bytes);
     }
@@ -73,8 +72,8 @@ static enum pto_status upload(struct pto_runner *runner, uint64_t address, const
 
 // Makes `*address` a device block of at least `needed` bytes. A block that is more than twice as
 // large is given back.
-static enum pto_status make_room(struct pto_runner *runner, uint64_t *address,
-                                 uint64_t *size_bytes, uint64_t needed, struct pto_error *err)
+static enum pto_status make_room(struct pto_runner *runner, uint64_t *address, uint64_t *size_bytes,
+                                 uint64_t needed, struct pto_error *err)
 {
     if (*address != 0 && *size_bytes >= needed && *size_bytes / 2 <= needed) {
         return PTO_OK;
@@ -123,8 +122,8 @@ static enum pto_status upload_all(struct pto_runner *runner, const struct pto_gr
         return status;
     }
     uint64_t task_count = compiled.header->task_count;
-    uint64_t pending_offset = (compiled.size_bytes + PTO_CACHE_LINE_SIZE - 1) /
-                              PTO_CACHE_LINE_SIZE * PTO_CACHE_LINE_SIZE;
+    uint64_t pending_offset =
+        (compiled.size_bytes + PTO_CACHE_LINE_SIZE - 1) / PTO_CACHE_LINE_SIZE * PTO_CACHE_LINE_SIZE;
     status = make_room(runner, &image->address, &image->size_bytes,
                        pending_offset + task_count * sizeof(uint32_t), err);
     if (status == PTO_OK) {

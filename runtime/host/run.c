@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs: bring the graph to the device, launch, say how it ended.
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,19 +40,13 @@ static void name_task(const struct pto_runner *runner, const struct pto_report *
 
 static const char *signal_text(int32_t number)
 {
-    // Linux numbers; strsignal() is not safe in threads.
+    // strsignal() is not safe in threads.
     switch (number) {
-    case 4:
-        return "SIGILL, an illegal instruction";
-    case 7:
-    case 10:
-        return "SIGBUS, a bad memory access";
-    case 8:
-        return "SIGFPE, an arithmetic fault such as a division by zero";
-    case 11:
-        return "SIGSEGV, an access to memory that is not there, or a stack overflow";
-    default:
-        return "a fault";
+    case SIGILL: return "SIGILL, an illegal instruction";
+    case SIGBUS: return "SIGBUS, a bad memory access";
+    case SIGFPE: return "SIGFPE, an arithmetic fault such as a division by zero";
+    case SIGSEGV: return "SIGSEGV, an access to memory that is not there, or a stack overflow";
+    default: return "a fault";
     }
 }
 
@@ -60,15 +55,19 @@ static enum pto_status explain_fault(struct pto_runner *runner, const struct pto
                                      struct pto_error *err)
 {
     char place[400] = "";
-    if (outcome->fault_address != 0) {
+    // For the other signals the address is that of an instruction.
+    if (outcome->fault_address != 0 &&
+        (report->fail_code == SIGSEGV || report->fail_code == SIGBUS)) {
         struct pto_error where;
         char what[64];
         snprintf(what, sizeof(what), "address 0x%" PRIx64, outcome->fault_address);
         pthread_mutex_lock(&runner->ledger_mutex);
         if (pto__ledger_check(runner->ledger, outcome->fault_address, 1, what, &where) == PTO_OK) {
-            snprintf(place, sizeof(place), " %s lies inside a live block.", what);
+            snprintf(place, sizeof(place), " It touched %s, inside a live block.", what);
         } else {
-            snprintf(place, sizeof(place), " %.390s.", where.message);
+            // The ledger's advice after the semicolon is for pointers that a user passes.
+            where.message[strcspn(where.message, ";")] = '\0';
+            snprintf(place, sizeof(place), " It touched %.380s.", where.message);
         }
         pthread_mutex_unlock(&runner->ledger_mutex);
     }
@@ -114,11 +113,12 @@ static enum pto_status explain_timeout(struct pto_runner *runner, const struct p
     double seconds = (double)runner->timeout_ns / 1e9;
     uint32_t task_count = pto_graph_task_count(graph);
     if (report->task == PTO_NO_TASK) {
-        return pto_fail(err, PTO_E_TIMEOUT,
-                        "run: no task completed for %.3f s; %u of %u had. %s%sCall finalize(), then "
-                        "init(); if the graph is right, raise the timeout",
-                        seconds, (unsigned)report->completed, (unsigned)task_count,
-                        outcome->detail, outcome->detail[0] == '\0' ? "" : ". ");
+        return pto_fail(
+            err, PTO_E_TIMEOUT,
+            "run: no task completed for %.3f s; %u of %u had. %s%sCall finalize(), then "
+            "init(); if the graph is right, raise the timeout",
+            seconds, (unsigned)report->completed, (unsigned)task_count, outcome->detail,
+            outcome->detail[0] == '\0' ? "" : ". ");
     }
     char waiting[160];
     list_waiting(graph, report->task, waiting, sizeof(waiting));
@@ -134,16 +134,13 @@ static enum pto_status explain_timeout(struct pto_runner *runner, const struct p
 }
 
 static enum pto_status explain_task(struct pto_runner *runner, const struct pto_graph *graph,
-                                    const struct pto_launch_outcome *outcome,
-                                    struct pto_error *err)
+                                    const struct pto_launch_outcome *outcome, struct pto_error *err)
 {
     const struct pto_report *report = &outcome->report;
     enum pto_status status;
     switch (report->fail_kind) {
-    case PTO_FAIL_FAULT:
-        return explain_fault(runner, report, outcome, err);
-    case PTO_FAIL_HANG:
-        return explain_timeout(runner, graph, outcome, err);
+    case PTO_FAIL_FAULT: return explain_fault(runner, report, outcome, err);
+    case PTO_FAIL_HANG: return explain_timeout(runner, graph, outcome, err);
     case PTO_FAIL_UNKNOWN:
         return pto_fail(err, PTO_E_PROGRAM,
                         "run: the worker has no kernel %d, which its kernel table lists; the "
@@ -179,12 +176,8 @@ static enum pto_status explain(struct pto_runner *runner, const struct pto_graph
         return pto_fail(err, PTO_E_INTERRUPTED,
                         "run: stopped at the caller's wish; %u of %u tasks had completed",
                         (unsigned)report->completed, (unsigned)pto_graph_task_count(graph));
-    case PTO_REPORT_TASK:
-        status = explain_task(runner, graph, outcome, err);
-        break;
-    case PTO_REPORT_TIMEOUT:
-        status = explain_timeout(runner, graph, outcome, err);
-        break;
+    case PTO_REPORT_TASK: status = explain_task(runner, graph, outcome, err); break;
+    case PTO_REPORT_TIMEOUT: status = explain_timeout(runner, graph, outcome, err); break;
     case PTO_REPORT_LAUNCH:
         status = pto_fail(err, PTO_E_PROGRAM,
                           "run: the scheduler refused the launch: it needs 0x%x and found 0x%x; "

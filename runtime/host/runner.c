@@ -88,8 +88,8 @@ enum pto_status pto__runner_require_ready(const struct pto_runner *runner, const
         return PTO_OK;
     }
     if (state == PTO_RUNNER_CLOSED) {
-        return pto_fail(err, PTO_E_STATE,
-                        "%s: the runner is not initialized; call init() first", operation);
+        return pto_fail(err, PTO_E_STATE, "%s: the runner is not initialized; call init() first",
+                        operation);
     }
     enum pto_status status =
         pto_fail(err, PTO_E_FAILED,
@@ -168,8 +168,7 @@ static enum pto_status check_config(const struct pto_config *config,
                         (long long)config->device_id, PTO_DEVICE_ID_MAX);
     }
     if (config->core_count < ops->core_count_min || config->core_count > ops->core_count_max) {
-        return pto_fail(err, PTO_E_RANGE,
-                        "init: num_cores is %lld; backend '%s' takes %u to %u",
+        return pto_fail(err, PTO_E_RANGE, "init: num_cores is %lld; backend '%s' takes %u to %u",
                         (long long)config->core_count, ops->name, (unsigned)ops->core_count_min,
                         (unsigned)ops->core_count_max);
     }
@@ -212,9 +211,8 @@ static enum pto_status open_device(struct pto_runner *runner, const struct pto_c
     char *aicore_path = NULL;
     struct pto_kernel_table kernels = {0};
     struct pto_ledger *ledger = NULL;
-    enum pto_status status =
-        find_program(config, "aicpu_so_path", config->aicpu_so_path, ops->aicpu_machine,
-                     ops->aicpu_symbols, &aicpu_path, err);
+    enum pto_status status = find_program(config, "aicpu_so_path", config->aicpu_so_path,
+                                          ops->aicpu_machine, ops->aicpu_symbols, &aicpu_path, err);
     if (status == PTO_OK) {
         status = find_program(config, "aicore_kernel_path", config->aicore_kernel_path,
                               ops->aicore_machine, ops->aicore_symbols, &aicore_path, err);
@@ -401,7 +399,8 @@ static enum pto_status check_copy(struct pto_runner *runner, const char *what, c
         return pto_fail(err, PTO_E_ARGUMENT, "%s: the host pointer is NULL", what);
     }
     pthread_mutex_lock(&runner->ledger_mutex);
-    enum pto_status status = pto__ledger_check(runner->ledger, device_pointer, size_bytes, what, err);
+    enum pto_status status =
+        pto__ledger_check(runner->ledger, device_pointer, size_bytes, what, err);
     pthread_mutex_unlock(&runner->ledger_mutex);
     return status;
 }

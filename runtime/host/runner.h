@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The runner's insides, shared by runner.c (life, memory), run.c (runs) and image_cache.c.
 //
-// Lock order: run_mutex, use_lock, ledger_mutex. A run holds use_lock for reading from check to end,
-// so blocks it uses cannot be freed under it; freeing and finalize take it for writing.
+// Lock order: run_mutex, use_lock, ledger_mutex. A run holds use_lock for reading from check to
+// end, so blocks it uses cannot be freed under it; freeing and finalize take it for writing.
 #ifndef PTO_HOST_RUNNER_H
 #define PTO_HOST_RUNNER_H
 
@@ -18,7 +18,7 @@
 
 // A graph's copy on the device.
 struct pto_cached_image {
-    struct pto_graph_life *life; // retained; NULL: the place is free
+    struct pto_graph_life *life;      // retained; NULL: the place is free
     struct pto_graph_version version; // what was uploaded
     uint64_t last_use;
     int usable; // 0: must be compiled and uploaded again

@@ -34,8 +34,7 @@ static enum pto_status check_version(const char *path, uint32_t version, struct 
 }
 
 static enum pto_status load_programs(struct pto_backend *device,
-                                     const struct pto_backend_config *config,
-                                     struct pto_error *err)
+                                     const struct pto_backend_config *config, struct pto_error *err)
 {
     device->aicpu_handle = load(config->aicpu_so_path, err);
     if (device->aicpu_handle == NULL) {
@@ -94,8 +93,8 @@ static enum pto_status allocate_parts(struct pto_backend *device, struct pto_err
 {
     uint64_t scheduler_bytes = round_to_line(device->aicpu->state_size);
     uint64_t core_bytes = round_to_line(device->aicore->state_size);
-    uint64_t states_bytes = PTO_SCHEDULER_COUNT_MAX * scheduler_bytes +
-                            device->core_count * core_bytes;
+    uint64_t states_bytes =
+        PTO_SCHEDULER_COUNT_MAX * scheduler_bytes + device->core_count * core_bytes;
     device->block = allocate_lines(block_bytes(device));
     device->schedulers = allocate_lines(PTO_SCHEDULER_COUNT_MAX * sizeof(*device->schedulers));
     device->cores = allocate_lines(device->core_count * sizeof(*device->cores));
@@ -228,8 +227,9 @@ static void fill_block(struct pto_backend *device, const struct pto_launch_reque
 {
     struct pto_sim_block *block = device->block;
     // Nobody else is inside. Queue headers beyond the schedulers of this launch are never read.
-    memset(block, 0, offsetof(struct pto_sim_block, queues) +
-                         request->scheduler_count * sizeof(block->queues[0]));
+    memset(block, 0,
+           offsetof(struct pto_sim_block, queues) +
+               request->scheduler_count * sizeof(block->queues[0]));
     memset(block->handshakes, 0, device->core_count * sizeof(block->handshakes[0]));
     block->launch = (struct pto_launch){
         .magic = PTO_LAUNCH_MAGIC,

@@ -43,13 +43,13 @@ struct pto_sim_lane {
     _Atomic uint32_t kill_step;             // the step the monitor wants ended, 0: none
     sigjmp_buf escape;                      // where a fault inside a core's program goes
     struct pto_sim_fault fault;
-    uint32_t budget;       // tasks to run in one step of a core
-    uint64_t task_count;   // tasks run in this launch, by this lane
+    uint32_t budget;        // tasks to run in one step of a core
+    uint64_t task_count;    // tasks run in this launch, by this lane
     uint64_t work_begin_ns; // when they began to be counted
-    uint32_t turns;        // since the clock was looked at
-    uint32_t idle_turns;   // in a row
-    uint64_t last_poll_ns; // lane 0: when the caller's function was last asked
-    bool stopped;          // lane 0: it asked for the end
+    uint32_t turns;         // since the clock was looked at
+    uint32_t idle_turns;    // in a row
+    uint64_t last_poll_ns;  // lane 0: when the caller's function was last asked
+    bool stopped;           // lane 0: it asked for the end
     void *signal_stack;
 };
 
@@ -110,8 +110,8 @@ struct pto_backend {
     pthread_cond_t monitor_wake;
     _Atomic uint32_t monitor_awake;
     _Atomic uint64_t launch_count;
-    uint64_t ending_since_ns;   // monitor's: when it first saw schedulers gone and cores not
-    uint64_t ending_launch;     // of which launch
+    uint64_t ending_since_ns; // monitor's: when it first saw schedulers gone and cores not
+    uint64_t ending_launch;   // of which launch
 };
 
 // lane.c

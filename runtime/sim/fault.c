@@ -127,8 +127,8 @@ void pto__sim_fault_close(void)
 
 enum pto_status pto__sim_fault_prepare_lane(struct pto_sim_lane *lane, struct pto_error *err)
 {
-    void *stack = mmap(NULL, SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *stack =
+        mmap(NULL, SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (stack == MAP_FAILED) {
         return pto_fail_no_host_memory(err, "a signal stack", SIGNAL_STACK_BYTES);
     }

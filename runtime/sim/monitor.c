@@ -84,8 +84,8 @@ static void wait_period(struct pto_backend *device, uint64_t period_ns)
 static void *monitor_main(void *argument)
 {
     struct pto_backend *device = argument;
-    uint64_t period_ns = device->timeout_ns / 4 < PERIOD_NS_MAX ? device->timeout_ns / 4
-                                                                : PERIOD_NS_MAX;
+    uint64_t period_ns =
+        device->timeout_ns / 4 < PERIOD_NS_MAX ? device->timeout_ns / 4 : PERIOD_NS_MAX;
     pthread_mutex_lock(&device->mutex);
     while (!device->closing) {
         if (!atomic_load(&device->monitor_awake)) {

@@ -28,14 +28,38 @@
 
 // Descriptions of arguments, in order. COUNT is the index of the argument that holds the number of
 // elements; the 2D forms name two arguments whose product is the number of elements.
-#define PTO_IN(type, count) {PTO_ARG_IN, sizeof(type), (count), PTO_NO_ARG}
-#define PTO_OUT(type, count) {PTO_ARG_OUT, sizeof(type), (count), PTO_NO_ARG}
-#define PTO_INOUT(type, count) {PTO_ARG_INOUT, sizeof(type), (count), PTO_NO_ARG}
-#define PTO_IN_2D(type, rows, columns) {PTO_ARG_IN, sizeof(type), (rows), (columns)}
-#define PTO_OUT_2D(type, rows, columns) {PTO_ARG_OUT, sizeof(type), (rows), (columns)}
-#define PTO_INOUT_2D(type, rows, columns) {PTO_ARG_INOUT, sizeof(type), (rows), (columns)}
-#define PTO_INTEGER {PTO_ARG_INTEGER, 0, PTO_NO_ARG, PTO_NO_ARG}
-#define PTO_FLOAT {PTO_ARG_FLOAT, 0, PTO_NO_ARG, PTO_NO_ARG}
+#define PTO_IN(type, count)                           \
+    {                                                 \
+        PTO_ARG_IN, sizeof(type), (count), PTO_NO_ARG \
+    }
+#define PTO_OUT(type, count)                           \
+    {                                                  \
+        PTO_ARG_OUT, sizeof(type), (count), PTO_NO_ARG \
+    }
+#define PTO_INOUT(type, count)                           \
+    {                                                    \
+        PTO_ARG_INOUT, sizeof(type), (count), PTO_NO_ARG \
+    }
+#define PTO_IN_2D(type, rows, columns)              \
+    {                                               \
+        PTO_ARG_IN, sizeof(type), (rows), (columns) \
+    }
+#define PTO_OUT_2D(type, rows, columns)              \
+    {                                                \
+        PTO_ARG_OUT, sizeof(type), (rows), (columns) \
+    }
+#define PTO_INOUT_2D(type, rows, columns)              \
+    {                                                  \
+        PTO_ARG_INOUT, sizeof(type), (rows), (columns) \
+    }
+#define PTO_INTEGER                                \
+    {                                              \
+        PTO_ARG_INTEGER, 0, PTO_NO_ARG, PTO_NO_ARG \
+    }
+#define PTO_FLOAT                                \
+    {                                            \
+        PTO_ARG_FLOAT, 0, PTO_NO_ARG, PTO_NO_ARG \
+    }
 
 #define PTO_POINTER(args, index, type) ((PTO_GM type *)(uintptr_t)(args)[index])
 
@@ -57,7 +81,8 @@ static inline PTO_AICORE float pto_arg_float(PTO_GM const uint64_t *args, uint32
     return both.value;
 }
 
-// func_id 0..PTO_FUNC_ID_MAX, unique in a kernel.o; name is a C identifier of at most 43 characters.
+// func_id 0..PTO_FUNC_ID_MAX, unique in a kernel.o; name is a C identifier of at most 43
+// characters.
 #define PTO_KERNEL(func_id_, name_, ...)                                                           \
     enum {                                                                                         \
         pto_kernel_arg_count_##name_ =                                                             \
@@ -67,8 +92,9 @@ static inline PTO_AICORE float pto_arg_float(PTO_GM const uint64_t *args, uint32
     static int32_t name_(PTO_GM const uint64_t *args);                                             \
     PTO_STATIC_ASSERT((func_id_) <= PTO_FUNC_ID_MAX, "func_id out of range");                      \
     PTO_STATIC_ASSERT(sizeof(#name_) <= PTO_KERNEL_NAME_SIZE, "kernel name too long");             \
-    __attribute__((section(PTO_KERNEL_SECTION), used, aligned(64)))                                \
-    static const struct pto_kernel_record pto_kernel_record_##name_ = {                            \
+    __attribute__((                                                                                \
+        section(PTO_KERNEL_SECTION), used,                                                         \
+        aligned(64))) static const struct pto_kernel_record pto_kernel_record_##name_ = {          \
         PTO_KERNEL_MAGIC,                                                                          \
         PTO_ABI_VERSION,                                                                           \
         sizeof(struct pto_kernel_record),                                                          \
@@ -76,8 +102,9 @@ static inline PTO_AICORE float pto_arg_float(PTO_GM const uint64_t *args, uint32
         pto_kernel_arg_count_##name_,                                                              \
         #name_,                                                                                    \
         {__VA_ARGS__}};                                                                            \
-    __attribute__((section(PTO_KERNEL_ENTRY_SECTION), used, aligned(16)))                          \
-    static const struct pto_kernel_entry pto_kernel_entry_##name_ = {(func_id_), name_};           \
+    __attribute__((section(PTO_KERNEL_ENTRY_SECTION), used,                                        \
+                   aligned(16))) static const struct pto_kernel_entry pto_kernel_entry_##name_ = { \
+        (func_id_), name_};                                                                        \
     static PTO_AICORE int32_t name_(PTO_GM const uint64_t *args)
 
 #endif // PTO_KERNEL_H

@@ -2,8 +2,8 @@
 // Device runners: one runner drives one device: its memory, its two programs, its runs.
 //
 // States: CLOSED -> init -> READY -> finalize -> CLOSED. A device failure (PTO_E_FAULT,
-// PTO_E_TIMEOUT, PTO_E_DEVICE) makes it FAILED; every call but finalize then fails with PTO_E_FAILED
-// and says which run broke it. finalize, then init, recovers.
+// PTO_E_TIMEOUT, PTO_E_DEVICE) makes it FAILED; every call but finalize and handshake_results then
+// fails with PTO_E_FAILED and says which run broke it. finalize, then init, recovers.
 //
 // Threads: every call may be made from any thread. Runs on one runner take turns; runs on two
 // runners go in parallel. Copies and allocations may be made during a run; freeing and finalize
@@ -65,12 +65,12 @@ struct pto_run_options {
 // One core after a run, as the handshake left it.
 struct pto_core_result {
     uint32_t core;
-    uint32_t core_type;   // 0 unknown, 1 AIC (cube), 2 AIV (vector)
+    uint32_t core_type; // 0 unknown, 1 AIC (cube), 2 AIV (vector)
     uint32_t physical_id;
-    uint32_t state;       // 0 absent, 1 running, 2 left, 3 failed
-    uint32_t queued;      // tasks the scheduler gave it in the last run
-    uint32_t completed;   // tasks it completed
-    uint32_t last_task;   // the task it ran last, UINT32_MAX: none
+    uint32_t state;     // 0 absent, 1 running, 2 left, 3 failed
+    uint32_t queued;    // tasks the scheduler gave it in the last run
+    uint32_t completed; // tasks it completed
+    uint32_t last_task; // the task it ran last, UINT32_MAX: none
     int32_t fail_code;
 };
 
@@ -78,13 +78,13 @@ enum pto_runner_state { PTO_RUNNER_CLOSED = 0, PTO_RUNNER_READY = 1, PTO_RUNNER_
 
 struct pto_runner_info {
     enum pto_runner_state state;
-    int64_t device_id;      // -1 when closed
-    int64_t core_count;     // 0 when closed
-    const char *backend;    // "sim"; "" when closed. Static storage.
-    uint64_t block_count;   // live device blocks
-    uint64_t block_bytes;   // their sizes
-    uint64_t run_count;     // runs begun since init
-    uint64_t upload_bytes;  // graph bytes copied to the device since init
+    int64_t device_id;     // -1 when closed
+    int64_t core_count;    // 0 when closed
+    const char *backend;   // "sim"; "" when closed. Static storage.
+    uint64_t block_count;  // live device blocks
+    uint64_t block_bytes;  // their sizes
+    uint64_t run_count;    // runs begun since init
+    uint64_t upload_bytes; // graph bytes copied to the device since init
 };
 
 // Creates a closed runner; the caller destroys it.
@@ -97,9 +97,8 @@ PTO_API void pto_runner_destroy(struct pto_runner *runner);
 // Opens the device and loads both programs. A failed init leaves the runner closed.
 // PTO_E_STATE when it is open already; PTO_E_RANGE, PTO_E_FILE, PTO_E_PROGRAM, PTO_E_BACKEND,
 // PTO_E_NO_MEMORY, PTO_E_DEVICE.
-PTO_API PTO_NODISCARD enum pto_status pto_runner_init(struct pto_runner *runner,
-                                                      const struct pto_config *config,
-                                                      struct pto_error *err);
+PTO_API PTO_NODISCARD enum pto_status
+pto_runner_init(struct pto_runner *runner, const struct pto_config *config, struct pto_error *err);
 
 // Allocates size_bytes (at least 1) of device memory, aligned to 64 bytes, contents undefined.
 // PTO_E_NO_MEMORY when the device has no such room; PTO_E_RANGE for 0.
@@ -114,15 +113,12 @@ PTO_API PTO_NODISCARD enum pto_status pto_runner_free(struct pto_runner *runner,
 
 // Copies size_bytes between host memory and the device. The device pointer may lie inside a block;
 // the bytes must too (PTO_E_POINTER). 0 bytes copy nothing, but the pointer is checked.
-PTO_API PTO_NODISCARD enum pto_status pto_runner_copy_to_device(struct pto_runner *runner,
-                                                                uint64_t device_pointer,
-                                                                const void *host, uint64_t size_bytes,
-                                                                struct pto_error *err);
-PTO_API PTO_NODISCARD enum pto_status pto_runner_copy_from_device(struct pto_runner *runner,
-                                                                  void *host,
-                                                                  uint64_t device_pointer,
-                                                                  uint64_t size_bytes,
-                                                                  struct pto_error *err);
+PTO_API PTO_NODISCARD enum pto_status
+pto_runner_copy_to_device(struct pto_runner *runner, uint64_t device_pointer, const void *host,
+                          uint64_t size_bytes, struct pto_error *err);
+PTO_API PTO_NODISCARD enum pto_status
+pto_runner_copy_from_device(struct pto_runner *runner, void *host, uint64_t device_pointer,
+                            uint64_t size_bytes, struct pto_error *err);
 
 // Runs every task of the graph once, each after its predecessors, and returns when all are done.
 // Before anything is launched the graph is checked: cycle, unknown func_id, argument count,
@@ -136,17 +132,14 @@ PTO_API PTO_NODISCARD enum pto_status pto_runner_run(struct pto_runner *runner,
 
 // The handshake of every core after the last run. Writes up to `capacity` entries, and the number
 // of cores to *out_count. Also when FAILED. PTO_E_STATE when closed.
-PTO_API PTO_NODISCARD enum pto_status pto_runner_handshake_results(struct pto_runner *runner,
-                                                                   struct pto_core_result *out_cores,
-                                                                   size_t capacity,
-                                                                   size_t *out_count,
-                                                                   struct pto_error *err);
+PTO_API PTO_NODISCARD enum pto_status
+pto_runner_handshake_results(struct pto_runner *runner, struct pto_core_result *out_cores,
+                             size_t capacity, size_t *out_count, struct pto_error *err);
 
 // Frees the device blocks that are left, unloads the programs, closes the device.
 // *out_freed_blocks (may be NULL) gets the number of blocks that were left; 0 when closed already.
-PTO_API PTO_NODISCARD enum pto_status pto_runner_finalize(struct pto_runner *runner,
-                                                          uint64_t *out_freed_blocks,
-                                                          struct pto_error *err);
+PTO_API PTO_NODISCARD enum pto_status
+pto_runner_finalize(struct pto_runner *runner, uint64_t *out_freed_blocks, struct pto_error *err);
 
 PTO_API void pto_runner_get_info(struct pto_runner *runner, struct pto_runner_info *out_info);
 

@@ -25,26 +25,26 @@ extern "C" {
 // Values never change their meaning; new ones are added at the end.
 enum pto_status {
     PTO_OK = 0,
-    PTO_E_ARGUMENT = -1,   // an argument makes no sense (NULL, self edge, malformed)
-    PTO_E_RANGE = -2,      // a number is outside its documented range
-    PTO_E_LIMIT = -3,      // a documented limit would be passed
-    PTO_E_STATE = -4,      // not in this state: before init, after finalize, init twice
-    PTO_E_BUSY = -5,       // the graph or runner is in use by another call
-    PTO_E_FORKED = -6,     // the runner was made before fork(); use it in the parent only
-    PTO_E_NO_MEMORY = -7,  // host or device memory is exhausted
-    PTO_E_POINTER = -8,    // not a device pointer that may be used like this
-    PTO_E_CYCLE = -9,      // the graph has a cycle
-    PTO_E_FILE = -10,      // a file cannot be opened or read
-    PTO_E_PROGRAM = -11,   // a file is not a device program for this backend and version
-    PTO_E_BACKEND = -12,   // the backend asked for cannot be had
-    PTO_E_KERNEL = -13,    // a task does not fit its kernel: unknown func_id, argument count
-    PTO_E_TASK = -14,      // a task's kernel returned an error
-    PTO_E_FAULT = -15,     // a task's kernel crashed; the runner is FAILED
-    PTO_E_TIMEOUT = -16,   // no progress for the time allowed; the runner is FAILED
+    PTO_E_ARGUMENT = -1,     // an argument makes no sense (NULL, self edge, malformed)
+    PTO_E_RANGE = -2,        // a number is outside its documented range
+    PTO_E_LIMIT = -3,        // a documented limit would be passed
+    PTO_E_STATE = -4,        // not in this state: before init, after finalize, init twice
+    PTO_E_BUSY = -5,         // the graph or runner is in use by another call
+    PTO_E_FORKED = -6,       // the runner was made before fork(); use it in the parent only
+    PTO_E_NO_MEMORY = -7,    // host or device memory is exhausted
+    PTO_E_POINTER = -8,      // not a device pointer that may be used like this
+    PTO_E_CYCLE = -9,        // the graph has a cycle
+    PTO_E_FILE = -10,        // a file cannot be opened or read
+    PTO_E_PROGRAM = -11,     // a file is not a device program for this backend and version
+    PTO_E_BACKEND = -12,     // the backend asked for cannot be had
+    PTO_E_KERNEL = -13,      // a task does not fit its kernel: unknown func_id, argument count
+    PTO_E_TASK = -14,        // a task's kernel returned an error
+    PTO_E_FAULT = -15,       // a task's kernel crashed; the runner is FAILED
+    PTO_E_TIMEOUT = -16,     // no progress for the time allowed; the runner is FAILED
     PTO_E_INTERRUPTED = -17, // the caller's poll function asked for the end
-    PTO_E_FAILED = -18,    // an earlier run left the runner FAILED; finalize and init it again
-    PTO_E_DEVICE = -19,    // the device or its driver reported an error
-    PTO_E_INTERNAL = -20,  // a defect of this library
+    PTO_E_FAILED = -18,      // an earlier run left the runner FAILED; finalize and init it again
+    PTO_E_DEVICE = -19,      // the device or its driver reported an error
+    PTO_E_INTERNAL = -20,    // a defect of this library
 };
 
 #define PTO_ERROR_NONE UINT32_MAX
