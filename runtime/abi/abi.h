@@ -50,8 +50,11 @@
 // AICore code names the address space of device memory and the processor a function is for; other
 // compilers have one address space and need neither.
 #if defined(__CCE_AICORE__)
+#ifndef __aicore__
+#define __aicore__ [aicore]
+#endif
 #define PTO_GM __gm__
-#define PTO_AICORE [aicore]
+#define PTO_AICORE __aicore__
 #else
 #define PTO_GM
 #define PTO_AICORE

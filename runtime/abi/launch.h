@@ -76,7 +76,9 @@ struct pto_scheduler_shared {
     PTO_ALIGNED_LINE uint32_t tickets; // entries that have taken a scheduler index (edge T1)
     uint32_t ended;                    // 1: some thread has claimed the report (edge A1)
     uint32_t abort;                    // 1: leave, the report says why (edge A2)
-    uint32_t reserved[13];
+    uint32_t aic_tickets;              // host builds: cores that have taken an index (edge T1);
+    uint32_t aiv_tickets;              // a core of an NPU knows its own
+    uint32_t reserved[11];
     PTO_ALIGNED_LINE uint32_t remaining; // tasks not yet retired (edge S2)
     uint32_t ready_cursor;               // initially ready tasks taken so far (edge S3)
     uint32_t reserved2[14];

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The AICore program as the simulator loads it: a table of its functions, and the way from a
-// func_id to a kernel.
+// The AICore program built for the host: the way from a func_id to a kernel, the table of functions
+// that the simulator steps, and the two entry points that CANN looks up in a kernel for cube and
+// vector cores (tiling key 0, "_mix_aic" and "_mix_aiv").
+#include "abi/access.h"
 #include "abi/program.h"
 #include "aicore/worker.h"
+
+#define PTO_EXPORT __attribute__((visibility("default")))
+
+PTO_EXPORT void aicore_kernel_0_mix_aic(void *args);
+PTO_EXPORT void aicore_kernel_0_mix_aiv(void *args);
 
 // The linker lays the entries of all object files end to end and marks both ends.
 extern const struct pto_kernel_entry __start_pto_kernel_entries[];
@@ -35,7 +42,40 @@ static enum pto_step step(void *state, uint32_t budget)
     return pto_worker_step((struct pto_worker *)state, budget);
 }
 
-__attribute__((visibility("default"))) extern const struct pto_aicore_program pto_aicore_program;
+// Runs one core to the end of the launch. A core of an NPU knows its block and sub-block number; a
+// thread of the host takes a ticket. One cube core goes with two vector cores, cube cores first.
+static void run_core(void *args, uint32_t type)
+{
+    const struct pto_kernel_args *kernel_args = (const struct pto_kernel_args *)args;
+    const struct pto_launch *launch =
+        (const struct pto_launch *)(uintptr_t)pto_core_load64(&kernel_args->launch);
+    struct pto_scheduler_shared *shared =
+        (struct pto_scheduler_shared *)(uintptr_t)pto_core_load64(&launch->shared);
+    uint32_t core_count = pto_core_load(&launch->core_count);
+    uint32_t aic_count = (core_count + 2) / 3;
+    // T1: each thread its own core; one too many has nothing to do.
+    uint32_t core = type == PTO_CORE_TYPE_AIC ? pto_peer_add(&shared->aic_tickets, 1)
+                                              : aic_count + pto_peer_add(&shared->aiv_tickets, 1);
+    if (core >= (type == PTO_CORE_TYPE_AIC ? aic_count : core_count)) {
+        return;
+    }
+    struct pto_worker worker;
+    pto_worker_begin(&worker, launch, core, type, core);
+    while (pto_worker_step(&worker, PTO_RING_DEPTH) != PTO_STEP_LEAVE) {
+    }
+}
+
+void aicore_kernel_0_mix_aic(void *args)
+{
+    run_core(args, PTO_CORE_TYPE_AIC);
+}
+
+void aicore_kernel_0_mix_aiv(void *args)
+{
+    run_core(args, PTO_CORE_TYPE_AIV);
+}
+
+PTO_EXPORT extern const struct pto_aicore_program pto_aicore_program;
 
 const struct pto_aicore_program pto_aicore_program = {
     .version = PTO_ABI_VERSION,

@@ -11,6 +11,8 @@
 #include "base/error.h"
 #include "sim/backend.h"
 
+#define LANE_COUNT_MAX 256u
+
 static void *load(const char *path, struct pto_error *err)
 {
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -124,18 +126,22 @@ static void free_parts(struct pto_backend *device)
 }
 
 // As many lanes as processors, but never more than there are programs to step.
-static uint32_t choose_lane_count(uint32_t core_count)
+static enum pto_status choose_lane_count(struct pto_backend *device, struct pto_error *err)
 {
     uint32_t count = pto__cpu_count();
     const char *text = getenv("PTO_SIM_LANES");
     if (text != NULL && *text != '\0') {
         char *end;
+        errno = 0;
         unsigned long value = strtoul(text, &end, 10);
-        if (*end == '\0' && value >= 1 && value <= 256) {
-            count = (uint32_t)value;
+        if (errno != 0 || *end != '\0' || value < 1 || value > LANE_COUNT_MAX) {
+            return pto_fail(err, PTO_E_RANGE, "init: PTO_SIM_LANES is '%s'; it must be 1 to %u",
+                            text, LANE_COUNT_MAX);
         }
+        count = (uint32_t)value;
     }
-    return count < core_count + 1 ? count : core_count + 1;
+    device->lane_count = count < device->core_count + 1 ? count : device->core_count + 1;
+    return PTO_OK;
 }
 
 static void stop_threads(struct pto_backend *device)
@@ -164,13 +170,15 @@ enum pto_status pto__sim_open(struct pto_backend **out, const struct pto_backend
     }
     device->core_count = config->core_count;
     device->timeout_ns = config->timeout_ns;
-    device->lane_count = choose_lane_count(config->core_count);
     pthread_mutex_init(&device->mutex, NULL);
     pthread_cond_init(&device->helper_wake, NULL);
     pthread_cond_init(&device->caller_wake, NULL);
     pthread_cond_init(&device->monitor_wake, NULL);
 
-    enum pto_status status = load_programs(device, config, err);
+    enum pto_status status = choose_lane_count(device, err);
+    if (status == PTO_OK) {
+        status = load_programs(device, config, err);
+    }
     if (status != PTO_OK) {
         goto fail_load;
     }
