@@ -158,8 +158,11 @@ static enum pto_status read_record(struct reader *reader, const uint8_t *bytes, 
                                    struct pto_error *err)
 {
     struct pto_kernel_record record;
-    uint32_t start[3] = {0, 0, 0}; // magic, version, record_size
-    memcpy(start, bytes, size_bytes < sizeof(start) ? (size_t)size_bytes : sizeof(start));
+    uint32_t start[3]; // magic, version, record_size
+    if (size_bytes < sizeof(start)) {
+        return fail_record(reader, "it runs past the end of its section", err);
+    }
+    memcpy(start, bytes, sizeof(start));
     if (start[0] != PTO_KERNEL_MAGIC) {
         return fail_record(reader, "it does not begin with the mark of a kernel record", err);
     }

@@ -463,8 +463,12 @@ void pto_runner_get_info(struct pto_runner *runner, struct pto_runner_info *out_
     if (runner == NULL || runner->owner != getpid()) {
         return;
     }
-    // The thread inside run() holds use_lock for reading already, and may hold it again.
-    pthread_rwlock_rdlock(&runner->use_lock);
+    // The thread inside run() holds use_lock for reading; asking again could wait for a writer that
+    // waits for it.
+    int inside_run = atomic_load(&runner->run_thread) == pto__this_thread();
+    if (!inside_run) {
+        pthread_rwlock_rdlock(&runner->use_lock);
+    }
     int state = atomic_load(&runner->state);
     out_info->state = (enum pto_runner_state)state;
     if (state != PTO_RUNNER_CLOSED) {
@@ -478,5 +482,7 @@ void pto_runner_get_info(struct pto_runner *runner, struct pto_runner_info *out_
         out_info->block_bytes = pto__ledger_block_bytes(runner->ledger);
         pthread_mutex_unlock(&runner->ledger_mutex);
     }
-    pthread_rwlock_unlock(&runner->use_lock);
+    if (!inside_run) {
+        pthread_rwlock_unlock(&runner->use_lock);
+    }
 }

@@ -9,6 +9,7 @@
 #include "abi/access.h"
 #include "base/cpu.h"
 #include "base/error.h"
+#include "base/wait.h"
 #include "sim/backend.h"
 
 #define LANE_COUNT_MAX 256u
@@ -172,8 +173,8 @@ enum pto_status pto__sim_open(struct pto_backend **out, const struct pto_backend
     device->timeout_ns = config->timeout_ns;
     pthread_mutex_init(&device->mutex, NULL);
     pthread_cond_init(&device->helper_wake, NULL);
-    pthread_cond_init(&device->caller_wake, NULL);
-    pthread_cond_init(&device->monitor_wake, NULL);
+    pto__wait_init(&device->caller_wake);
+    pto__wait_init(&device->monitor_wake);
 
     enum pto_status status = choose_lane_count(device, err);
     if (status == PTO_OK) {

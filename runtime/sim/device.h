@@ -97,12 +97,11 @@ struct pto_backend {
     _Alignas(64) _Atomic uint32_t helpers_asleep;
     _Atomic uint32_t caller_asleep;
 
-    // Sleeping, under `mutex`: a change of `wake_count` wakes.
+    // Sleeping, under `mutex`.
     pthread_mutex_t mutex;
     pthread_cond_t helper_wake;
     pthread_cond_t caller_wake;
     uint32_t helper_wake_count;
-    uint32_t caller_wake_count;
     bool closing;
 
     // The monitor, see monitor.c.
@@ -131,7 +130,6 @@ void pto__sim_wait_outside(struct pto_backend *device);
 enum pto_status pto__sim_monitor_start(struct pto_backend *device, struct pto_error *err);
 void pto__sim_monitor_stop(struct pto_backend *device);
 void pto__sim_monitor_arm(struct pto_backend *device); // at each launch
-uint64_t pto__sim_now_ns(void);
 
 // fault.c: signal handlers for the faults of kernels, installed while any device is open.
 enum pto_status pto__sim_fault_open(struct pto_error *err);

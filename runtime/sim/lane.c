@@ -4,14 +4,14 @@
 // Waking a thread costs more than a small graph (tens of microseconds on a virtual machine), so
 // lane 0 works alone until it has measured that the tasks are long enough, and enough are left, for
 // a helper to pay. A helper that finds nothing spins briefly and sleeps.
-#include <errno.h>
-#include <signal.h>
+#include <pthread.h>
 #include <string.h>
 #include <time.h>
 
 #include "abi/access.h"
 #include "base/cpu.h"
 #include "base/error.h"
+#include "base/wait.h"
 #include "sim/device.h"
 
 #define POLL_PERIOD_NS 50000000u
@@ -43,7 +43,6 @@ static void wake_caller(struct pto_backend *device)
         return;
     }
     pthread_mutex_lock(&device->mutex);
-    device->caller_wake_count++;
     pthread_cond_signal(&device->caller_wake);
     pthread_mutex_unlock(&device->mutex);
 }
@@ -235,7 +234,7 @@ static void begin_work(struct pto_sim_lane *lane)
     lane->budget = 1;
     lane->task_count = 0;
     lane->turns = 0;
-    lane->work_begin_ns = pto__sim_now_ns();
+    lane->work_begin_ns = pto__now_ns();
 }
 
 static bool lane_turn(struct pto_sim_lane *lane)
@@ -256,20 +255,11 @@ static bool is_over(const struct pto_backend *device)
 
 static void caller_sleep(struct pto_backend *device)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    uint64_t nanoseconds = (uint64_t)until.tv_nsec + CALLER_SLEEP_NS;
-    until.tv_sec += (time_t)(nanoseconds / 1000000000u);
-    until.tv_nsec = (long)(nanoseconds % 1000000000u);
     pthread_mutex_lock(&device->mutex);
-    uint32_t seen = device->caller_wake_count;
     // Whoever makes work from here on sees the flag; whoever did before is seen by has_work().
     atomic_store(&device->caller_asleep, 1);
     if (!has_work(device)) {
-        int code = 0;
-        while (code == 0 && device->caller_wake_count == seen) {
-            code = pthread_cond_timedwait(&device->caller_wake, &device->mutex, &until);
-        }
+        pto__wait_for(&device->caller_wake, &device->mutex, CALLER_SLEEP_NS);
     }
     atomic_store(&device->caller_asleep, 0);
     pthread_mutex_unlock(&device->mutex);
@@ -292,7 +282,7 @@ bool pto__sim_lane_run_caller(struct pto_backend *device, pto_poll_function *pol
         if (lane->turns < TURNS_PER_LOOK && lane->budget == PTO_RING_DEPTH) {
             continue;
         }
-        uint64_t now_ns = pto__sim_now_ns();
+        uint64_t now_ns = pto__now_ns();
         look_at_clock(lane, now_ns);
         if (poll != NULL && !lane->stopped && now_ns - lane->last_poll_ns >= POLL_PERIOD_NS) {
             lane->last_poll_ns = now_ns;
@@ -320,7 +310,7 @@ static void help(struct pto_sim_lane *lane)
         bool busy = lane_turn(lane);
         lane->idle_turns = busy ? 0 : lane->idle_turns + 1;
         if (lane->turns >= TURNS_PER_LOOK || lane->budget < PTO_RING_DEPTH) {
-            uint64_t mean_ns = look_at_clock(lane, pto__sim_now_ns());
+            uint64_t mean_ns = look_at_clock(lane, pto__now_ns());
             if (mean_ns != 0 && mean_ns < HELPER_TASK_NS_MIN) {
                 return; // the tasks are too short to be worth two lanes
             }

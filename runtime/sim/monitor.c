@@ -6,22 +6,14 @@
 // by a signal to its lane: at once if the scheduler's deadline passed, else (the run failed
 // elsewhere, or was stopped) once it had as long again. A launch that is over within a period is
 // never waited for: after a period without one the monitor sleeps until a launch wakes it.
-#include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/error.h"
+#include "base/wait.h"
 #include "sim/device.h"
 
 #define PERIOD_NS_MAX 50000000u
-
-uint64_t pto__sim_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static void end_stuck_kernels(struct pto_backend *device)
 {
@@ -44,7 +36,7 @@ static void look(struct pto_backend *device)
         device->ending_since_ns = 0;
         return;
     }
-    uint64_t now = pto__sim_now_ns();
+    uint64_t now = pto__now_ns();
     uint64_t launch = atomic_load(&device->launch_count);
     if (device->ending_since_ns == 0 || device->ending_launch != launch) {
         device->ending_since_ns = now;
@@ -71,16 +63,6 @@ static bool look_inside(struct pto_backend *device)
     return running;
 }
 
-static void wait_period(struct pto_backend *device, uint64_t period_ns)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    uint64_t nanoseconds = (uint64_t)until.tv_nsec + period_ns;
-    until.tv_sec += (time_t)(nanoseconds / 1000000000u);
-    until.tv_nsec = (long)(nanoseconds % 1000000000u);
-    pthread_cond_timedwait(&device->monitor_wake, &device->mutex, &until);
-}
-
 static void *monitor_main(void *argument)
 {
     struct pto_backend *device = argument;
@@ -93,7 +75,7 @@ static void *monitor_main(void *argument)
             continue;
         }
         uint64_t seen = atomic_load(&device->launch_count);
-        wait_period(device, period_ns);
+        pto__wait_for(&device->monitor_wake, &device->mutex, period_ns);
         if (device->closing) {
             break;
         }
