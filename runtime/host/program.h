@@ -36,7 +36,8 @@ struct pto_kernel_table {
 
 // Reads the kernel table section of a file that passed pto__program_check. PTO_E_PROGRAM: no such
 // section, no kernels, records of another version (both versions named), malformed records (bad
-// kind, count_arg not an integer argument, name not terminated), two kernels with one func_id.
+// kind, count_arg not an integer argument, name not terminated), two kernels with one func_id. An
+// AICore program holds each record twice, for its two kinds of core: equal ones count as one there.
 PTO_NODISCARD enum pto_status pto__kernel_table_read(const char *path,
                                                      struct pto_kernel_table *out_table,
                                                      struct pto_error *err);

@@ -46,6 +46,7 @@ struct pto_sim_lane {
     uint32_t budget;        // tasks to run in one step of a core
     uint64_t task_count;    // tasks run in this launch, by this lane
     uint64_t work_begin_ns; // when they began to be counted
+    uint32_t core_count;    // cores found with work in this turn
     uint32_t turns;         // since the clock was looked at
     uint32_t idle_turns;    // in a row
     uint64_t last_poll_ns;  // lane 0: when the caller's function was last asked

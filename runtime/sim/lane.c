@@ -157,6 +157,7 @@ static bool step_cores(struct pto_sim_lane *lane)
     struct pto_backend *device = lane->device;
     uint32_t word_count = (device->core_count + 63) / 64;
     bool busy = false;
+    lane->core_count = 0;
     for (uint32_t i = 0; i < word_count; i++) {
         uint32_t word = lane->index == 0 ? i : word_count - 1 - i;
         uint64_t bits = __atomic_load_n(&device->block->hints.runnable[word], __ATOMIC_RELAXED);
@@ -165,9 +166,11 @@ static bool step_cores(struct pto_sim_lane *lane)
             uint32_t place = lane->index == 0 ? (uint32_t)__builtin_ctzll(bits)
                                               : 63 - (uint32_t)__builtin_clzll(bits);
             bits &= ~((uint64_t)1 << place);
+            lane->core_count++;
             if (step_core(lane, word * 64 + place)) {
                 busy = true;
                 if (lane->budget < PTO_RING_DEPTH) {
+                    lane->core_count += bits != 0; // the next one counts, though it has to wait
                     return true;
                 }
             }
@@ -197,16 +200,6 @@ static bool has_work(const struct pto_backend *device)
     return false;
 }
 
-static bool any_runnable(const struct pto_backend *device)
-{
-    for (uint32_t word = 0; word < (device->core_count + 63) / 64; word++) {
-        if (__atomic_load_n(&device->block->hints.runnable[word], __ATOMIC_RELAXED) != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 // Measures the tasks since the last look. Returns their mean length, 0 when there were none.
 static uint64_t look_at_clock(struct pto_sim_lane *lane, uint64_t now_ns)
 {
@@ -221,7 +214,7 @@ static uint64_t look_at_clock(struct pto_sim_lane *lane, uint64_t now_ns)
     lane->work_begin_ns = now_ns;
     lane->budget = mean_ns < SHORT_TASK_NS ? PTO_RING_DEPTH : 1;
     if (mean_ns >= WAKE_TASK_NS && atomic_load(&device->helpers_asleep) != 0 &&
-        any_runnable(device) &&
+        lane->core_count > 1 &&
         __atomic_load_n(&device->block->shared.remaining, __ATOMIC_RELAXED) * mean_ns >=
             WAKE_WORK_NS) {
         pto__sim_wake_helpers(device);
