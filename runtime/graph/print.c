@@ -7,7 +7,7 @@
 
 #define PIECE_SIZE 4096u
 
-// Longest piece that is put at once: 64 bits in decimal are 20 digits.
+// Longest number: 64 bits in decimal are 20 digits.
 #define NUMBER_SIZE_MAX 24u
 
 struct printer {
@@ -41,21 +41,33 @@ static void put_text(struct printer *printer, const char *text)
     put_bytes(printer, text, strlen(text));
 }
 
-static void put_number(struct printer *printer, uint64_t value, unsigned base)
+static void put_decimal(struct printer *printer, uint64_t value)
 {
     char text[NUMBER_SIZE_MAX];
     size_t at = sizeof(text);
     do {
         at--;
-        text[at] = "0123456789abcdef"[value % base];
-        value /= base;
+        text[at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    put_bytes(printer, text + at, sizeof(text) - at);
+}
+
+static void put_hexadecimal(struct printer *printer, uint64_t value)
+{
+    char text[NUMBER_SIZE_MAX];
+    size_t at = sizeof(text);
+    do {
+        at--;
+        text[at] = "0123456789abcdef"[value & 15];
+        value >>= 4;
     } while (value != 0);
     put_bytes(printer, text + at, sizeof(text) - at);
 }
 
 static void put_count(struct printer *printer, uint64_t count, const char *noun)
 {
-    put_number(printer, count, 10);
+    put_decimal(printer, count);
     put_text(printer, noun);
     if (count != 1) {
         put_text(printer, "s");
@@ -68,20 +80,20 @@ static void put_task(struct printer *printer, const struct pto_graph *graph,
     const struct pto_task_record *record = &graph->records[task];
     const uint64_t *args = pto__graph_task_args(graph, record);
     put_text(printer, "  task ");
-    put_number(printer, task, 10);
+    put_decimal(printer, task);
     put_text(printer, ": func_id=");
-    put_number(printer, record->func_id, 10);
+    put_decimal(printer, record->func_id);
     put_text(printer, " args=[");
     for (uint32_t i = 0; i < record->arg_count; i++) {
         put_text(printer, i == 0 ? "0x" : ", 0x");
-        put_number(printer, args[i], 16);
+        put_hexadecimal(printer, args[i]);
     }
     put_text(printer, "] -> [");
     for (uint32_t i = csr->begin[task]; i < csr->begin[task + 1] && !printer->ended; i++) {
         if (i > csr->begin[task]) {
             put_text(printer, ", ");
         }
-        put_number(printer, csr->successors[i], 10);
+        put_decimal(printer, csr->successors[i]);
     }
     put_text(printer, "]\n");
 }

@@ -408,10 +408,12 @@ static void check_failed_end(void)
     CHECK(world.given[report->core][report->seen] == report->task);
 }
 
-static void run(enum ending ending)
+static void run(enum ending ending, uint32_t rarity)
 {
     begin_run(ending);
+    world.rarity = rarity;
     run_to_end(ending);
+    world.rarity = 0;
     if (ending == END_FAIL) {
         check_failed_end();
         device_graph_reset(&world.graph);
@@ -461,9 +463,7 @@ static void run_one_graph(uint64_t seed)
     for (uint32_t i = 0; i < 5; i++) {
         static const enum ending endings[] = {END_GOOD, END_GOOD, END_FAIL, END_GOOD, END_STOP};
         world.hinted = below(2) == 0;
-        world.rarity = rarity;
-        run(endings[i]);
-        world.rarity = 0;
+        run(endings[i], rarity);
     }
     free(world.block);
     device_graph_fini(&world.graph);
@@ -506,6 +506,8 @@ static void test_timeout_names_core(void **state)
         make_world(6, 6, scheduler_count);
         begin_run(END_GOOD);
         world.block->launch.timeout_ns = 100 * MS;
+        world.block->launch.executor_count = UINT32_MAX; // one task for each core
+        world.block->launch.depth_min = 1;
         world.frozen_core = 4;
         for (uint32_t turn = 0; turn < 1000; turn++) {
             step_scheduler(turn % scheduler_count);
@@ -551,14 +553,15 @@ static void test_progress_restarts_deadline(void **state)
     begin_run(END_GOOD);
     world.block->launch.timeout_ns = 100 * MS;
     world.block->launch.depth_min = PTO_RING_DEPTH;
-    uint32_t budget = 0;
-    while (!everybody_left() && budget++ < 10000) {
-        step_scheduler(0);
-        step_scheduler(1);
-        step_scheduler(0);
-        step_scheduler(1);
+    step_core(0); // begins
+    step_core(1);
+    for (uint32_t turn = 0; !everybody_left() && turn < 1000; turn++) {
+        for (uint32_t i = 0; i < 3; i++) {
+            step_scheduler(0);
+            step_scheduler(1);
+        }
         world.clock_ns += 60 * MS;
-        step_core(budget % 2);
+        step_core(turn % 2);
     }
     assert_int_equal(world.block->report.status, PTO_REPORT_DONE);
     assert_int_equal(count_run(), 20);

@@ -1,0 +1,244 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Builds PTO Runtime in every supported way and runs every test: what `make test` does.
+#
+# Each step prints one line; its output is kept in build/test/logs and shown when it fails. A failed
+# step does not keep the others from running; the last line counts them.
+#   PYTHON       the Python to use; it needs headers, NumPy, pytest and hypothesis
+#   JOBS         parallel compilations
+#   STEPS        run only the steps whose names match this shell pattern, for example 'gcc*'
+#   PTO_OFFLINE  1: leave out the one step that needs a package index (pip_install)
+set -eu
+UP=../..
+# shellcheck source=tools/common.sh
+. "$(dirname -- "$0")/../../tools/common.sh"
+
+OUT=$ROOT/build/test
+LOGS=$OUT/logs
+STEPS=${STEPS:-*}
+passed=0
+failed=0
+skipped=0
+failures=''
+
+# step NAME: runs the function of that name in a subshell that ends at the first error.
+step() {
+    step_name=$1
+    # shellcheck disable=SC2254
+    case $step_name in
+        $STEPS) ;;
+        *) return 0 ;;
+    esac
+    step_log=$LOGS/$step_name.log
+    step_begin=$(date +%s)
+    printf '== %-16s ' "$step_name"
+    set +e
+    (set -eux; "$step_name") >"$step_log" 2>&1 </dev/null
+    step_code=$?
+    set -e
+    step_seconds=$(($(date +%s) - step_begin))
+    case $step_code in
+        0)
+            passed=$((passed + 1))
+            say "ok ($step_seconds s)" ;;
+        77)
+            skipped=$((skipped + 1))
+            say "skipped: $(tail -n 1 "$step_log")" ;;
+        *)
+            failed=$((failed + 1))
+            failures="$failures $step_name"
+            say "FAILED after $step_seconds s with exit status $step_code; the end of $step_log:"
+            tail -n 60 "$step_log" | sed 's/^/    /' ;;
+    esac
+}
+
+# configure FOLDER OPTION...: the C library, strict. The tests choose their Python by themselves.
+configure() {
+    configure_dir=$OUT/$1
+    shift
+    cmake -S "$ROOT/runtime" -B "$configure_dir" -DCMAKE_C_FLAGS=-Werror "$@"
+}
+
+build() {
+    cmake --build "$OUT/$1" --parallel "$JOBS"
+}
+
+run_ctest() {
+    run_ctest_dir=$OUT/$1
+    shift
+    (cd "$run_ctest_dir" && ctest --output-on-failure --no-tests=error "$@")
+}
+
+gcc_build() {
+    configure gcc -DCMAKE_C_COMPILER=gcc -DBUILD_PYTHON_BINDINGS=ON -DPython3_EXECUTABLE="$python"
+    build gcc
+}
+
+gcc_tests() {
+    run_ctest gcc
+}
+
+python_tests() {
+    cd "$ROOT"
+    PYTHONPATH=$OUT/gcc/python PTO_TEST_KERNELS=$OUT/gcc/tests/kernels/kernel.o \
+        PYTHONDONTWRITEBYTECODE=1 \
+        "$python" -m pytest -q -p no:cacheprovider runtime/tests/python
+}
+
+# The steps that the README gives, word for word, in a copy of the tree that was never built; then
+# the example, from both folders that it must run in.
+as_documented() {
+    rm -rf "$OUT/copy"
+    mkdir -p "$OUT/copy"
+    (cd "$ROOT" && tar -cf - --exclude=./build --exclude=./.git --exclude='./runtime/build*' .) |
+        (cd "$OUT/copy" && tar -xf -)
+    cd "$OUT/copy"
+    cd runtime
+    mkdir -p build && cd build
+    cmake .. -DBUILD_PYTHON_BINDINGS=ON
+    make
+    for file in aicpu/libaicpu_graph_kernel.so aicore/kernel.o lib/libpto_runtime.so \
+            lib/libpto_runtime.a python/pto_runtime/py.typed python/pto_runtime/__init__.pyi; do
+        test -f "$file"
+    done
+    ls python/pto_runtime/_core.*.so
+    (cd python && "$python" ../../python/graphbuilder.py 9) | tee "$OUT/example.txt"
+    tail -n 1 "$OUT/example.txt" | grep -qx '=== Success ==='
+    PYTHONPATH=$PWD/python "$python" ../python/graphbuilder.py 9 | tail -n 1 |
+        grep -qx '=== Success ==='
+    # No argument at all builds the C library without any Python.
+    cmake -S .. -B "$OUT/copy/c_only" && cmake --build "$OUT/copy/c_only" --parallel "$JOBS"
+    test ! -e "$OUT/copy/c_only/python"
+}
+
+clang_build() {
+    configure clang -DCMAKE_C_COMPILER=clang -DBUILD_PYTHON_BINDINGS=ON \
+        -DPython3_EXECUTABLE="$python"
+    build clang
+}
+
+clang_tests() {
+    run_ctest clang -LE tree
+}
+
+asan() {
+    configure asan -DCMAKE_C_COMPILER=gcc -DPTO_SANITIZE=address,undefined
+    build asan
+    run_ctest asan
+}
+
+# ThreadSanitizer cannot place its shadow memory under some kernels' address randomisation.
+tsan() {
+    configure tsan -DCMAKE_C_COMPILER=gcc -DPTO_SANITIZE=thread
+    build tsan
+    fixed_addresses=''
+    if setarch "$(uname -m)" -R true 2>/dev/null; then
+        fixed_addresses="setarch $(uname -m) -R"
+    fi
+    cd "$OUT/tsan"
+    $fixed_addresses ctest --output-on-failure --no-tests=error
+}
+
+aarch64_build() {
+    configure aarch64 -DPTO_BUILD_NPU=ON -DPTO_BUILD_TESTS=OFF \
+        -DCMAKE_TOOLCHAIN_FILE="$ROOT/runtime/cmake/aarch64-linux-gnu.cmake"
+    build aarch64
+}
+
+# The compiler of the AICore takes C++ only.
+aicore_as_cxx() {
+    cd "$ROOT/runtime"
+    for file in aicore/worker.c aicore/kernels.c; do
+        clang -x c++ -std=c++17 -fsyntax-only -Wall -Wextra -Wshadow -Wconversion -Werror \
+            -I. -Iinclude "$file"
+    done
+}
+
+# Every other Python of this machine, each real one once.
+other_pythons() {
+    for candidate in python3.9 python3.10 python3.11 python3.12 python3.13 python3.14 \
+            "$HOME"/.pyenv/versions/*/bin/python3; do
+        "$candidate" -c 'import os, sys
+if sys.version_info >= (3, 9):
+    print(os.path.realpath(sys.executable))' 2>/dev/null || true
+    done | sort -u
+}
+
+# The abi3 binary in each Python from 3.11 on, and a build of its own for each that needs one.
+python_versions() {
+    tried=0
+    for other in $(other_pythons); do
+        kind=$("$other" -c 'import sys, sysconfig
+own = sys.version_info < (3, 11) or sysconfig.get_config_var("Py_GIL_DISABLED")
+print("own" if own else "abi3", sysconfig.get_config_var("SOABI"))')
+        folder=gcc
+        case $kind in
+            own*)
+                if ! python_has "$other"; then
+                    echo "$other has no headers; left out"
+                    continue
+                fi
+                folder=python-${kind#own }
+                configure "$folder" -DCMAKE_C_COMPILER=gcc -DBUILD_PYTHON_BINDINGS=ON \
+                    -DPTO_BUILD_TESTS=OFF -DPTO_BUILD_EXAMPLES=OFF -DPython3_EXECUTABLE="$other"
+                build "$folder" ;;
+        esac
+        PYTHONPATH=$OUT/$folder/python PYTHONDONTWRITEBYTECODE=1 \
+            "$other" "$ROOT/runtime/tests/python_smoke.py"
+        tried=$((tried + 1))
+    done
+    test "$tried" -gt 0
+}
+
+# A wheel made by pip, installed into an environment with nothing else, used from another folder.
+pip_install() {
+    if [ "${PTO_OFFLINE:-0}" = 1 ]; then
+        echo 'PTO_OFFLINE=1'
+        exit 77
+    fi
+    rm -rf "$OUT/pip"
+    mkdir -p "$OUT/pip"
+    "$python" -m venv "$OUT/pip/venv"
+    "$OUT/pip/venv/bin/python" -m pip wheel --disable-pip-version-check --no-deps \
+        --wheel-dir "$OUT/pip/wheel" "$ROOT"
+    unzip_list=$("$python" -m zipfile -l "$OUT"/pip/wheel/*.whl)
+    for name in aicpu/libaicpu_graph_kernel.so aicore/kernel.o py.typed __init__.pyi __init__.py; do
+        printf '%s\n' "$unzip_list" | grep "^pto_runtime/$name "
+    done
+    "$OUT/pip/venv/bin/python" -m pip install --disable-pip-version-check --no-index \
+        "$OUT"/pip/wheel/*.whl
+    cd /
+    "$OUT/pip/venv/bin/python" "$ROOT/runtime/tests/python_smoke.py"
+}
+
+prepare 'python3 python3-dev python3-venv python3-numpy python3-pytest python3-hypothesis' \
+    numpy pytest hypothesis venv ensurepip <<'PACKAGES'
+gcc command:gcc
+libc6-dev header:pthread.h
+make command:make
+cmake command:cmake
+clang command:clang
+libcmocka-dev header:cmocka.h
+pkg-config command:pkg-config
+gcc-aarch64-linux-gnu command:aarch64-linux-gnu-gcc
+libc6-dev-arm64-cross file:/usr/aarch64-linux-gnu/include/pthread.h
+PACKAGES
+
+mkdir -p "$LOGS"
+say "== testing with $python; logs in $LOGS"
+begin=$(date +%s)
+step gcc_build
+step gcc_tests
+step python_tests
+step as_documented
+step clang_build
+step clang_tests
+step asan
+step tsan
+step aarch64_build
+step aicore_as_cxx
+step python_versions
+step pip_install
+say "== $(($(date +%s) - begin)) s in all${failures:+; failed:$failures}"
+say "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
