@@ -65,6 +65,20 @@ static inline PTO_AICORE void pto_core_publish(PTO_GM uint32_t *word, uint32_t v
     pto_core_barrier();
 }
 
+static inline PTO_AICORE void pto_core_pause(void)
+{
+}
+
+static inline PTO_AICORE void pto_core_task_begin(uint32_t task)
+{
+    (void)task;
+}
+
+static inline PTO_AICORE void pto_core_task_end(uint32_t task)
+{
+    (void)task;
+}
+
 static inline PTO_AICORE void pto_core_ring(uint64_t hints, uint32_t core)
 {
     (void)hints;

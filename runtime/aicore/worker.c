@@ -41,6 +41,9 @@ static PTO_AICORE enum pto_step leave(struct pto_worker *worker, enum pto_core_s
 static PTO_AICORE enum pto_step fail(struct pto_worker *worker, enum pto_fail_kind kind,
                                      int32_t code)
 {
+    // H2: what the failed kernel left in the cache goes out now, not over what the host writes
+    // there before the next launch.
+    pto_core_flush_cache();
     pto_core_store(&worker->line->fail_kind, (uint32_t)kind);
     pto_core_store((PTO_GM uint32_t *)&worker->line->fail_code, (uint32_t)code);
     return leave(worker, PTO_CORE_FAILED);
@@ -80,10 +83,12 @@ PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *worker, uint32_t bud
         if (kernel == NULL) {
             return fail(worker, PTO_FAIL_UNKNOWN, (int32_t)func_id);
         }
+        pto_core_task_begin(task);
         int32_t code = kernel(task_args(worker, record));
         if (code != 0) {
             return fail(worker, PTO_FAIL_RETURN, code);
         }
+        pto_core_task_end(task);
         // Results go out before they are announced, and no line of a tensor outlives the task that
         // loaded it, so the next task reads what other cores wrote.
         pto_core_flush_cache();

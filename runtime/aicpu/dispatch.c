@@ -22,11 +22,12 @@ void pto__scheduler_put(struct pto_scheduler *scheduler, uint32_t core, uint32_t
 {
     struct pto_handshake *handshake = &scheduler->handshakes[core];
     struct pto_core_note *note = &handshake->note;
-    uint32_t queued = note->queued;
-    uint32_t limit = note->retired + PTO_RING_DEPTH - reserve;
+    uint32_t queued = pto_own_load(&note->queued);
+    uint32_t retired = pto_own_load(&note->retired);
+    uint32_t limit = retired + PTO_RING_DEPTH - reserve;
     uint32_t next = task;
     do {
-        note->ring[queued % PTO_RING_DEPTH] = next;
+        pto_own_store(&note->ring[queued % PTO_RING_DEPTH], next);
         pto_cpu_store(&handshake->dispatch.ring[queued % PTO_RING_DEPTH], next);
         queued++;
         if (queued == limit) {
@@ -48,11 +49,11 @@ void pto__scheduler_put(struct pto_scheduler *scheduler, uint32_t core, uint32_t
             }
         }
     } while (next != PTO_NO_TASK);
-    note->queued = queued;
+    pto_own_store(&note->queued, queued);
     uint64_t bit = (uint64_t)1 << (core % 64);
     scheduler->sets.idle[core / 64] &= ~bit;
     scheduler->sets.dirty[core / 64] |= bit;
-    if (queued - note->retired == PTO_RING_DEPTH) {
+    if (queued - retired == PTO_RING_DEPTH) {
         scheduler->sets.room[core / 64] &= ~bit;
     }
 }
@@ -68,9 +69,10 @@ static void publish(struct pto_scheduler *scheduler)
         for (uint64_t left = dirty; left != 0; left &= left - 1) {
             uint32_t core = word * 64 + (uint32_t)__builtin_ctzll(left);
             struct pto_handshake *handshake = &scheduler->handshakes[core];
-            handshake->note.published = handshake->note.queued;
+            uint32_t queued = pto_own_load(&handshake->note.queued);
+            pto_own_store(&handshake->note.published, queued);
             // D1: the places were written before; the core reads the count first.
-            pto_cpu_publish(&handshake->dispatch.queued, handshake->note.queued);
+            pto_cpu_publish(&handshake->dispatch.queued, queued);
         }
         pto_cpu_ring(scheduler->hints, word, dirty);
     }
@@ -82,9 +84,10 @@ static uint32_t count_ready(const struct pto_scheduler *scheduler)
     uint32_t head = scheduler->head;
     uint32_t cursor = scheduler->cursor;
     if (!scheduler->alone) {
-        head = pto_cpu_load(&scheduler->queues[scheduler->index].head);
+        // An estimate: other threads take tasks at the same time.
+        head = pto_cpu_peek(&scheduler->queues[scheduler->index].head);
         cursor =
-            pto__min_u32(pto_cpu_load(&scheduler->shared->ready_cursor), scheduler->initial_count);
+            pto__min_u32(pto_cpu_peek(&scheduler->shared->ready_cursor), scheduler->initial_count);
     }
     return scheduler->tail - head + scheduler->initial_count - cursor;
 }
@@ -98,7 +101,8 @@ static const uint32_t *take_queued(struct pto_scheduler *scheduler, uint32_t vic
     struct pto_ready_queue *queue = &scheduler->queues[victim];
     uint32_t tail = pto_peer_load(&queue->tail); // S4
     *got = 0;
-    if (tail == pto_cpu_load(&queue->head) || !pto_peer_try_lock(&queue->lock)) {
+    // An older head only costs a look under the lock.
+    if (tail == pto_cpu_peek(&queue->head) || !pto_peer_try_lock(&queue->lock)) {
         return NULL;
     }
     uint32_t head = pto_cpu_load(&queue->head); // S5
@@ -129,12 +133,13 @@ static const uint32_t *take(struct pto_scheduler *scheduler, uint32_t want, uint
         return tasks;
     }
     uint32_t *cursor = &scheduler->shared->ready_cursor;
-    if (pto_cpu_load(cursor) >= scheduler->initial_count) {
+    // The counter only grows, so an older value cannot say that nothing is left.
+    if (pto_cpu_peek(cursor) >= scheduler->initial_count) {
         return NULL;
     }
     // S3: the list is constant; the counter only divides it. At most one call of each thread
     // overshoots, so it cannot wrap.
-    uint32_t first = pto_peer_add(cursor, want);
+    uint32_t first = pto_peer_count(cursor, want);
     if (first >= scheduler->initial_count) {
         return NULL;
     }
@@ -155,7 +160,7 @@ static uint32_t pick_core(const struct pto_scheduler *scheduler, uint32_t depth)
         for (uint64_t left = scheduler->sets.room[word]; left != 0; left &= left - 1) {
             uint32_t core = word * 64 + (uint32_t)__builtin_ctzll(left);
             const struct pto_core_note *note = &scheduler->handshakes[core].note;
-            if (note->queued - note->retired < depth) {
+            if (pto_own_load(&note->queued) - pto_own_load(&note->retired) < depth) {
                 return core;
             }
         }
@@ -200,7 +205,7 @@ uint32_t pto__scheduler_dispatch(struct pto_scheduler *scheduler)
             break;
         }
         const struct pto_core_note *note = &scheduler->handshakes[core].note;
-        uint32_t occupied = note->queued - note->retired;
+        uint32_t occupied = pto_own_load(&note->queued) - pto_own_load(&note->retired);
         uint32_t want = (occupied == 0 ? share : depth) - occupied;
         uint32_t got;
         const uint32_t *tasks = take(scheduler, want, &got);

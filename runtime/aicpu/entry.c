@@ -36,15 +36,23 @@ static int serve(void *args)
     }
     struct pto_scheduler_shared *shared =
         (struct pto_scheduler_shared *)(uintptr_t)pto_cpu_load64(&launch->shared);
-    // T1: each thread its own index; one too many has nothing to do.
-    uint32_t index = pto_peer_add(&shared->tickets, 1);
+    // T1: each thread its own index; one too many has nothing to do. H1 before, H2 after: this is
+    // the first word of the line that the thread touches, and for that one the last.
+    pto_cpu_refresh(shared, sizeof(*shared));
+    uint32_t index = pto_peer_count(&shared->tickets, 1);
     if (index >= pto_cpu_load(&launch->scheduler_count)) {
+        pto_cpu_refresh(shared, sizeof(*shared));
         return 0;
     }
     struct pto_scheduler scheduler;
     pto_scheduler_begin(&scheduler, launch, index);
-    while (pto_scheduler_step(&scheduler) != PTO_STEP_LEAVE) {
-    }
+    enum pto_step outcome;
+    do {
+        outcome = pto_scheduler_step(&scheduler);
+        if (outcome == PTO_STEP_IDLE) {
+            pto_cpu_pause();
+        }
+    } while (outcome != PTO_STEP_LEAVE);
     return 0;
 }
 

@@ -21,6 +21,7 @@ static enum pto_step leave(struct pto_scheduler *scheduler, enum pto_core_comman
     }
     pto_cpu_refresh(scheduler->queues, sizeof(*scheduler->queues) * scheduler->scheduler_count);
     pto_cpu_refresh(scheduler->pending, 4 * (uint64_t)scheduler->task_count);
+    pto_cpu_refresh(scheduler->ready, 4 * (uint64_t)scheduler->tail);
     pto_cpu_refresh(scheduler->shared, sizeof(*scheduler->shared));
     pto_cpu_refresh(scheduler->report, sizeof(*scheduler->report));
     scheduler->left = 1;
@@ -75,8 +76,10 @@ enum pto_step pto__scheduler_report_core(struct pto_scheduler *scheduler, uint32
     const struct pto_core_note *note = &handshake->note;
     uint32_t task = PTO_NO_TASK;
     uint32_t func_id = 0;
-    if (note->retired != note->queued) {
-        task = note->ring[note->retired % PTO_RING_DEPTH];
+    uint32_t queued = pto_own_load(&note->queued);
+    uint32_t retired = pto_own_load(&note->retired);
+    if (retired != queued) {
+        task = pto_own_load(&note->ring[retired % PTO_RING_DEPTH]);
         func_id = pto_cpu_load16(&scheduler->records[task].func_id);
     }
     struct pto_report report = {
@@ -84,12 +87,16 @@ enum pto_step pto__scheduler_report_core(struct pto_scheduler *scheduler, uint32
         .core = core,
         .task = task,
         .func_id = func_id,
-        .fail_kind = pto_cpu_load(&handshake->core.fail_kind),
-        .fail_code = (int32_t)pto_cpu_load((const uint32_t *)&handshake->core.fail_code),
-        .expected = note->queued,
-        .seen = pto_cpu_load(&handshake->core.completed),
-        .core_state = pto_cpu_load(&handshake->core.state),
+        .expected = queued,
+        // As it is now: nothing is released by it any more.
+        .seen = pto_cpu_peek(&handshake->core.completed),
+        .core_state = pto_cpu_observe(&handshake->core.state),
     };
+    // C2: only a core that says FAILED has written how.
+    if (report.core_state == PTO_CORE_FAILED) {
+        report.fail_kind = pto_cpu_load(&handshake->core.fail_kind);
+        report.fail_code = (int32_t)pto_cpu_load((const uint32_t *)&handshake->core.fail_code);
+    }
     return pto__scheduler_abort(scheduler, &report);
 }
 
@@ -108,6 +115,11 @@ static uint32_t find_busy_core(const struct pto_scheduler *scheduler)
 enum pto_step pto__scheduler_idle(struct pto_scheduler *scheduler)
 {
     uint64_t now = pto_cpu_clock_ns();
+    if (now >= scheduler->next_look_ns) {
+        // X1: a request that comes by DMA is not seen in a line that this core's cache holds.
+        scheduler->next_look_ns = now + PTO_STOP_LOOK_NS;
+        pto_cpu_refresh(scheduler->control, sizeof(*scheduler->control));
+    }
     uint32_t remaining = pto_peer_load(&scheduler->shared->remaining);
     uint32_t core = find_busy_core(scheduler);
     if (scheduler->progressed || scheduler->deadline_ns == 0 ||

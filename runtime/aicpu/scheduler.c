@@ -109,6 +109,7 @@ void pto_scheduler_begin(struct pto_scheduler *scheduler, const struct pto_launc
     // Every word of the block was zeroed or set by the host; a line that is cached from the last
     // launch must not be taken for it.
     pto_cpu_refresh(scheduler->shared, sizeof(*scheduler->shared));
+    pto_cpu_refresh(scheduler->control, sizeof(*scheduler->control));
     pto_cpu_refresh(scheduler->queues, sizeof(*scheduler->queues) * scheduler->scheduler_count);
     pto_cpu_refresh(&scheduler->handshakes[scheduler->core_begin],
                     sizeof(struct pto_handshake) *
@@ -134,7 +135,8 @@ static int resolve(struct pto_scheduler *scheduler, uint32_t task)
         pto_cpu_store(pending, count - 1);
         return count == 1;
     }
-    if (pto_cpu_load(pending) == 0) {
+    // Zero was set by this thread, if at all; of the other values none is looked at.
+    if (pto_cpu_peek(pending) == 0) {
         return 0;
     }
     // S1: the last to arrive has seen every predecessor's completion, through those who counted
@@ -169,25 +171,29 @@ static void collect_core(struct pto_scheduler *scheduler, uint32_t core)
 {
     struct pto_handshake *handshake = &scheduler->handshakes[core];
     struct pto_core_note *note = &handshake->note;
+    // C2: a core says that it failed after it has counted what it completed, so a count read after
+    // that is final, and the task that follows it is the one that failed. Mostly it did not fail,
+    // and a plain look is enough to know.
+    int failed = pto_cpu_peek(&handshake->core.state) == PTO_CORE_FAILED &&
+                 pto_cpu_observe(&handshake->core.state) == PTO_CORE_FAILED;
     // C1: the core counted the task after its results were written out.
     uint32_t completed = pto_cpu_observe(&handshake->core.completed);
-    uint32_t retired = note->retired;
+    uint32_t retired = pto_own_load(&note->retired);
     if (completed != retired) {
         uint64_t bit = (uint64_t)1 << (core % 64);
         scheduler->retired += completed - retired;
         scheduler->sets.room[core / 64] |= bit;
-        uint32_t queued = note->queued;
+        uint32_t queued = pto_own_load(&note->queued);
         while (retired != completed) {
-            uint32_t task = note->ring[retired % PTO_RING_DEPTH];
-            note->retired = ++retired;
+            uint32_t task = pto_own_load(&note->ring[retired % PTO_RING_DEPTH]);
+            pto_own_store(&note->retired, ++retired);
             if (retired == queued) {
                 scheduler->sets.idle[core / 64] |= bit;
             }
-            retire(scheduler, core, task, retired == note->queued);
+            retire(scheduler, core, task, retired == pto_own_load(&note->queued));
         }
     }
-    // C2: a core that fails says so after everything it completed was counted.
-    if (pto_cpu_load(&handshake->core.state) == PTO_CORE_FAILED) {
+    if (failed) {
         scheduler->failed_core = core;
     }
 }
@@ -251,8 +257,8 @@ enum pto_step pto_scheduler_step(struct pto_scheduler *scheduler)
     if (!scheduler->alone && pto_peer_load(&scheduler->shared->abort) != 0) {
         return pto__scheduler_follow_abort(scheduler);
     }
-    // X1: nothing hangs on when the request is seen.
-    if (pto_cpu_load(&scheduler->control->stop) != 0) {
+    // X1: nothing hangs on when the request is seen; idle() drops the line now and then.
+    if (pto_cpu_peek(&scheduler->control->stop) != 0) {
         struct pto_report report = {
             .status = PTO_REPORT_STOPPED, .core = PTO_NO_TASK, .task = PTO_NO_TASK};
         return pto__scheduler_abort(scheduler, &report);

@@ -28,7 +28,7 @@ static uint64_t virtual_clock(void);
 #define pto_cpu_clock_ns() virtual_clock()
 #define pto_peer_load(word) (interrupt(), pto_peer_load(word))
 #define pto_peer_store(word, value) (interrupt(), pto_peer_store(word, value))
-#define pto_peer_add(word, value) (interrupt(), pto_peer_add(word, value))
+#define pto_peer_count(word, value) (interrupt(), pto_peer_count(word, value))
 #define pto_peer_sub(word, value) (interrupt(), pto_peer_sub(word, value))
 #define pto_peer_exchange(word, value) (interrupt(), pto_peer_exchange(word, value))
 #define pto_peer_try_lock(lock) (interrupt(), pto_peer_try_lock(lock))
