@@ -27,14 +27,17 @@
 // Between AICPU threads, which are coherent with each other
 //   pto_peer_load, pto_peer_store           acquire, release
 //   pto_peer_count                          adds; returns the value before; orders nothing
-//   pto_peer_sub, pto_peer_exchange         return the value before; acquire and release
+//   pto_peer_sub                            returns the value before; acquire and release
 //   pto_peer_try_lock, pto_peer_unlock      never wait
 // AICore side
 //   pto_core_load, pto_core_load16, pto_core_load64   through the core's cache
+//   pto_core_peek                load of what the scheduler may be writing, when nothing hangs on
+//                                how old it is
 //   pto_core_store               into the core's cache
-//   pto_core_observe             load; what was published before it is visible after it, for lines
-//                                invalidated since
-//   pto_core_publish             store, after everything stored and written back before
+//   pto_core_observe             load, then wait for the core's cache operations; what was published
+//                                before it is visible after it, for lines invalidated before it
+//   pto_core_publish             waits for the core's cache operations, stores, writes the line
+//                                back, waits for that
 //   pto_core_invalidate_line     the next load of the line comes from memory
 //   pto_core_write_line          write the line back to memory; complete at the next barrier
 //   pto_core_flush_cache         write back and invalidate all lines; complete at the next barrier

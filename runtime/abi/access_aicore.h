@@ -24,6 +24,11 @@ static inline PTO_AICORE uint64_t pto_core_load64(PTO_GM const uint64_t *word)
     return *word;
 }
 
+static inline PTO_AICORE uint32_t pto_core_peek(PTO_GM const uint32_t *word)
+{
+    return *word;
+}
+
 static inline PTO_AICORE void pto_core_store(PTO_GM uint32_t *word, uint32_t value)
 {
     *word = value;

@@ -91,8 +91,6 @@ static inline void pto__explore_do(const struct pto_explore_site *site, const vo
     pto__explore_modify(PTO_EXPLORE_HERE(PEER_COUNT, #word), (word), (value))
 #define pto_peer_sub(word, value) \
     pto__explore_modify(PTO_EXPLORE_HERE(PEER_SUB, #word), (word), (value))
-#define pto_peer_exchange(word, value) \
-    pto__explore_modify(PTO_EXPLORE_HERE(PEER_EXCHANGE, #word), (word), (value))
 #define pto_peer_try_lock(lock) \
     ((int)pto__explore_modify(PTO_EXPLORE_HERE(PEER_TRY_LOCK, #lock), (lock), 1))
 #define pto_peer_unlock(lock) \
@@ -103,6 +101,7 @@ static inline void pto__explore_do(const struct pto_explore_site *site, const vo
 #define pto_core_load64(word) pto__explore_load64(PTO_EXPLORE_HERE(CORE_LOAD, #word), (word))
 #define pto_core_store(word, value) \
     ((void)pto__explore_modify(PTO_EXPLORE_HERE(CORE_STORE, #word), (word), (value)))
+#define pto_core_peek(word) pto__explore_load(PTO_EXPLORE_HERE(CORE_PEEK, #word), (word))
 #define pto_core_observe(word) pto__explore_load(PTO_EXPLORE_HERE(CORE_OBSERVE, #word), (word))
 #define pto_core_publish(word, value) \
     ((void)pto__explore_modify(PTO_EXPLORE_HERE(CORE_PUBLISH, #word), (word), (value)))

@@ -26,11 +26,6 @@ static inline uint32_t pto_peer_sub(uint32_t *word, uint32_t value)
     return __atomic_fetch_sub(word, value, __ATOMIC_ACQ_REL);
 }
 
-static inline uint32_t pto_peer_exchange(uint32_t *word, uint32_t value)
-{
-    return __atomic_exchange_n(word, value, __ATOMIC_ACQ_REL);
-}
-
 static inline int pto_peer_try_lock(uint32_t *lock)
 {
     return __atomic_load_n(lock, __ATOMIC_RELAXED) == 0 &&

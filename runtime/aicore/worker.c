@@ -62,10 +62,11 @@ static PTO_AICORE PTO_GM const uint64_t *task_args(const struct pto_worker *work
 PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *worker, uint32_t budget)
 {
     PTO_GM const struct pto_dispatch_line *dispatch = worker->dispatch;
+    // No barrier: the one in observe completes this, and what is still read from the old line here
+    // is read from memory in the next step.
     pto_core_invalidate_line(dispatch);
-    pto_core_barrier();
-    // Q1 before D1: after QUIT nothing more is queued, so a count read later is final.
-    uint32_t command = pto_core_observe(&dispatch->command);
+    // Q1: orders nothing; QUIT comes when every task is completed.
+    uint32_t command = pto_core_peek(&dispatch->command);
     uint32_t queued = pto_core_observe(&dispatch->queued);
     if (command == PTO_CORE_STOP) {
         return leave(worker, PTO_CORE_LEFT);
@@ -92,10 +93,10 @@ PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *worker, uint32_t bud
         // Results go out before they are announced, and no line of a tensor outlives the task that
         // loaded it, so the next task reads what other cores wrote.
         pto_core_flush_cache();
-        pto_core_barrier();
         worker->completed++;
         pto_core_store(&worker->line->last_task, task);
-        pto_core_publish(&worker->line->completed, worker->completed); // C1
+        // C1: waits for the flush first.
+        pto_core_publish(&worker->line->completed, worker->completed);
     }
     pto_core_ring(worker->hints, worker->core);
     return PTO_STEP_BUSY;

@@ -75,9 +75,8 @@ void pto_scheduler_begin(struct pto_scheduler *scheduler, const struct pto_launc
                          uint32_t index)
 {
     *scheduler = (struct pto_scheduler){.launch = launch, .index = index};
-    // H1: the host wrote the launch block and the image by DMA, which this core's cache may not
-    // have seen.
-    pto_cpu_refresh(launch, sizeof(*launch));
+    // H1: the host wrote all of this by DMA, which this core's cache may not have seen. The entry
+    // has refreshed the launch parameters and the shared words before it took a ticket.
     scheduler->control = POINTER(const struct pto_control, pto_cpu_load64(&launch->control));
     scheduler->report = POINTER(struct pto_report, pto_cpu_load64(&launch->report));
     scheduler->shared = POINTER(struct pto_scheduler_shared, pto_cpu_load64(&launch->shared));
@@ -108,7 +107,6 @@ void pto_scheduler_begin(struct pto_scheduler *scheduler, const struct pto_launc
     take_graph(scheduler, launch, image);
     // Every word of the block was zeroed or set by the host; a line that is cached from the last
     // launch must not be taken for it.
-    pto_cpu_refresh(scheduler->shared, sizeof(*scheduler->shared));
     pto_cpu_refresh(scheduler->control, sizeof(*scheduler->control));
     pto_cpu_refresh(scheduler->queues, sizeof(*scheduler->queues) * scheduler->scheduler_count);
     pto_cpu_refresh(&scheduler->handshakes[scheduler->core_begin],
@@ -226,9 +224,10 @@ static uint32_t count_retired(struct pto_scheduler *scheduler)
         }
         return scheduler->remaining;
     }
-    // S2: who sees zero has everything behind it that the threads did before they counted.
-    return retired == 0 ? pto_peer_load(&scheduler->shared->remaining)
-                        : pto_peer_sub(&scheduler->shared->remaining, retired) - retired;
+    // S2: counts only. Each thread writes back what it has written when it leaves, and the host
+    // looks when all have left.
+    return retired == 0 ? pto_cpu_peek(&scheduler->shared->remaining)
+                        : pto_peer_count(&scheduler->shared->remaining, 0 - retired) - retired;
 }
 
 enum pto_step pto_scheduler_step(struct pto_scheduler *scheduler)
@@ -254,7 +253,7 @@ enum pto_step pto_scheduler_step(struct pto_scheduler *scheduler)
         return pto__scheduler_finish(scheduler);
     }
     // A2: another thread ended the run.
-    if (!scheduler->alone && pto_peer_load(&scheduler->shared->abort) != 0) {
+    if (!scheduler->alone && pto_cpu_peek(&scheduler->shared->abort) != 0) {
         return pto__scheduler_follow_abort(scheduler);
     }
     // X1: nothing hangs on when the request is seen; idle() drops the line now and then.

@@ -81,10 +81,14 @@ void pto__choose_begin(struct pto_model *model)
     }
 }
 
-static uint32_t nth_runnable(const struct pto_model *model, uint32_t n)
+static uint32_t random_runnable(struct pto_model *model)
 {
+    uint32_t count = 0;
+    for (uint64_t left = model->runnable; left != 0; left &= left - 1) {
+        count++;
+    }
     uint64_t left = model->runnable;
-    while (n-- != 0) {
+    for (uint32_t n = pto__random_below(&model->random, count); n != 0; n--) {
         left &= left - 1;
     }
     return (uint32_t)__builtin_ctzll(left);
@@ -149,16 +153,14 @@ static uint32_t next_agent(struct pto_model *model)
         return highest_priority(model);
     case PTO_POLICY_ROUND_ROBIN: return next_in_turn(model);
     case PTO_POLICY_EXHAUSTIVE: return next_in_search(model);
-    default:
-        return nth_runnable(model,
-                            pto__random_below(&model->random,
-                                              (uint32_t)__builtin_popcountll(model->runnable)));
+    default: return random_runnable(model);
     }
 }
 
 static void background(struct pto_model *model)
 {
-    if (pto__chance(model, model->drain_mask)) {
+    uint32_t drawn = pto__random_next(&model->random);
+    if (model->drain_mask != UINT32_MAX && (drawn & model->drain_mask) == 0) {
         struct pto_model_agent *agent =
             &model->agents[pto__random_below(&model->random, model->agent_count)];
         if (agent->is_core) {
@@ -167,7 +169,7 @@ static void background(struct pto_model *model)
             pto__cpu_drain_one(model, agent);
         }
     }
-    if (pto__chance(model, model->evict_mask)) {
+    if (model->evict_mask != UINT32_MAX && (drawn >> 16 & model->evict_mask) == 0) {
         uint32_t core = pto__random_below(&model->random, model->core_count);
         pto__core_evict(model, &model->agents[model->scheduler_count + core]);
     }
@@ -185,7 +187,7 @@ static void request_stop(struct pto_model *model)
     uint32_t version = model->write_count++;
     struct pto_model_line *it = &model->lines[line];
     writes[version] = (struct pto_model_write){
-        .value = 1, .previous = it->latest[word], .agent = PTO_AGENT_HOST, .step = model->step};
+        .value = 1, .previous = it->latest[word], .agent = PTO_AGENT_HOST};
     if (model->host_dma_unseen && it->cpu_view == PTO_CPU_COHERENT) {
         it->cpu_view = PTO_CPU_STALE;
         for (uint32_t i = 0; i < PTO_MODEL_WORDS; i++) {
@@ -231,6 +233,9 @@ static void count_step(struct pto_model *model)
         model->step >= model->run->stop_at_step) {
         request_stop(model);
     }
+    if (model->run->hasty_clock && pto__chance(model, 63)) {
+        model->clock_ns += model->run->timeout_ns / 2;
+    }
 }
 
 void pto__point(struct pto_model *model)
@@ -258,7 +263,7 @@ static void settle(struct pto_model *model)
     for (uint32_t i = 0; i < model->agent_count; i++) {
         struct pto_model_agent *agent = &model->agents[i];
         if (agent->is_core) {
-            pto__core_barrier(model, agent);
+            pto__core_settle(model, agent);
         } else {
             pto__cpu_drain(model, agent);
         }
@@ -336,7 +341,7 @@ void pto__leave(struct pto_model *model, enum pto_agent_state state)
     if (model->active == 0) {
         for (uint32_t i = 0; i < model->agent_count; i++) {
             pto__cpu_drain(model, &model->agents[i]);
-            pto__core_barrier(model, &model->agents[i]);
+            pto__core_settle(model, &model->agents[i]);
         }
         pto__stop(model);
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The AICore's side of the model: a cache of whole lines that sees nothing of what others write.
 // A cache operation takes effect at the next barrier, or at any time before it.
+#include <string.h>
+
 #include "explore/model.h"
 
 static void list(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
@@ -27,8 +29,10 @@ static struct pto_model_copy *fill(struct pto_model *model, struct pto_model_age
         return copy;
     }
     bool old = !copy->known && !agent->flushed && model->start_poisoned && pto__chance(model, 1);
-    for (uint32_t i = 0; i < PTO_MODEL_WORDS; i++) {
-        copy->held[i] = old ? PTO_VERSION_OLD : model->lines[line].memory[i];
+    if (old) {
+        memset(copy->held, 0, sizeof(copy->held)); // PTO_VERSION_OLD
+    } else {
+        memcpy(copy->held, model->lines[line].memory, sizeof(copy->held));
     }
     copy->valid = true;
     copy->known = true;
@@ -64,6 +68,9 @@ static void write_back(struct pto_model *model, struct pto_model_agent *agent, u
     copy->dirty = 0;
     for (uint32_t word = 0; dirty != 0 && word < PTO_MODEL_WORDS; word++) {
         uint32_t before = model->lines[line].memory[word];
+        if (copy->held[word] == before) {
+            continue;
+        }
         if (copy->held[word] < before && (dirty >> word & 1) == 0) {
             pto__violate(model, &(struct pto_explore_finding){
                                     .kind = PTO_FINDING_OVERWRITTEN,
@@ -76,9 +83,7 @@ static void write_back(struct pto_model *model, struct pto_model_agent *agent, u
                                     .advice = "no line may have two writers",
                                 });
         }
-        if (copy->held[word] != before) {
-            pto__memory_put(model, line, word, copy->held[word]);
-        }
+        pto__memory_put(model, line, word, copy->held[word]);
     }
 }
 
@@ -126,18 +131,35 @@ void pto__core_queue(struct pto_model *model, struct pto_model_agent *agent, uin
     agent->pending_count++;
 }
 
+// Operations complete in any order, and one on the whole cache line by line.
 void pto__core_complete_one(struct pto_model *model, struct pto_model_agent *agent)
 {
-    if (agent->pending_count != 0) {
-        complete(model, agent, pto__random_below(&model->random, agent->pending_count));
+    if (agent->pending_count == 0) {
+        return;
     }
+    uint32_t place = pto__random_below(&model->random, agent->pending_count);
+    if (agent->pending[place].kind == PTO_PENDING_FLUSH && pto__chance(model, 1)) {
+        pto__core_evict(model, agent);
+        return;
+    }
+    complete(model, agent, place);
 }
 
-void pto__core_barrier(struct pto_model *model, struct pto_model_agent *agent)
+void pto__core_settle(struct pto_model *model, struct pto_model_agent *agent)
 {
     while (agent->pending_count != 0) {
         complete(model, agent, 0);
     }
+}
+
+// Others go on while the core waits, and see what is complete already.
+void pto__core_barrier(struct pto_model *model, struct pto_model_agent *agent)
+{
+    while (agent->pending_count > 1) {
+        pto__core_complete_one(model, agent);
+        pto__point(model);
+    }
+    pto__core_settle(model, agent);
 }
 
 void pto__core_evict(struct pto_model *model, struct pto_model_agent *agent)

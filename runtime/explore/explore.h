@@ -88,6 +88,7 @@ struct pto_explore_run {
     uint32_t extra_entries; // AICPU threads that the launch did not ask for
     uint32_t stop_at_step; // the host asks for the end at this step; 0: never
     uint32_t hang_task;    // whose kernel never returns, else PTO_NO_TASK
+    bool hasty_clock;      // time passes for no reason, so deadlines pass while agents can go on
     // One access that means less than it says, for tests of the explorer.
     const struct pto_explore_site *mutant; // NULL: none
     uint32_t mutant_variant;               // 1..pto__explore_variant_count

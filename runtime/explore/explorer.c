@@ -248,6 +248,8 @@ static void begin_agents(struct pto_model *model, const struct pto_explore_run *
         agent->clock[i] = 1;
         agent->site = NULL;
         agent->buffer_count = 0;
+        agent->early_count = 0;
+        agent->barrier_step = 0;
         agent->pending_count = 0;
         agent->flushed = false;
         agent->filled_count = 0;

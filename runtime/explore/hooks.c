@@ -38,12 +38,45 @@ static void put(struct pto_model *model, struct pto_model_agent *agent, uint32_t
     }
 }
 
+// Until its next load barrier an ARM core may have made a load early, so a flag may be as old as
+// that; but never older than what the thread has seen of the word since.
+static uint32_t load_early(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
+                           uint32_t word, uint32_t seen)
+{
+    uint32_t floor = 0;
+    for (uint32_t i = 0; i < agent->early_count; i++) {
+        if (agent->early[i].line == line && agent->early[i].word == word) {
+            floor = agent->early[i].version;
+        }
+    }
+    while (seen > PTO_VERSION_HOST && model->writes[seen].arrival > agent->barrier_step &&
+           model->writes[seen].agent != agent->id && model->writes[seen].previous >= floor &&
+           pto__chance(model, 3)) {
+        seen = model->writes[seen].previous;
+    }
+    agent->early[agent->early_count].line = line;
+    agent->early[agent->early_count].word = word;
+    agent->early[agent->early_count].version = seen;
+    agent->early_count++;
+    return seen;
+}
+
+static void load_barrier(struct pto_model *model, struct pto_model_agent *agent)
+{
+    agent->barrier_step = model->step;
+    agent->early_count = 0;
+}
+
 static uint32_t load_word(struct pto_model *model, struct pto_model_agent *agent,
                           const void *address, enum pto_read_kind kind, uint32_t *out_version)
 {
     uint32_t word;
     uint32_t line = pto__line_at(model, address, &word);
     uint32_t seen = seen_by(model, agent, line, word);
+    if (kind == PTO_READ_FLAG && !agent->is_core && agent->early_count < PTO_MODEL_EARLY_MAX &&
+        agent->idle_count < 4) {
+        seen = load_early(model, agent, line, word, seen);
+    }
     pto__check_read(model, agent, line, word, seen, kind);
     if (kind == PTO_READ_FLAG) {
         note_poll(model, agent, line, word, seen);
@@ -55,6 +88,41 @@ static uint32_t load_word(struct pto_model *model, struct pto_model_agent *agent
     return pto__value(model, line, word, seen);
 }
 
+// The usual plain load: the line is known, this agent sees the latest version of the word, and that
+// is ordered before it. Most accesses are of this kind, so they do not go the long way.
+static bool load_quickly(struct pto_model *model, struct pto_model_agent *agent,
+                         const void *address, uint32_t *out_value)
+{
+    uint64_t place = (uint64_t)(uintptr_t)address;
+    uint32_t index = model->arena->line_index[pto__arena_line(model->arena, place)];
+    uint32_t word = (uint32_t)(place % PTO_CACHE_LINE_SIZE / 4);
+    if (index == 0 || model->trace != NULL) {
+        return false;
+    }
+    struct pto_model_line *line = &model->lines[index];
+    uint32_t latest = line->latest[word];
+    if (agent->is_core) {
+        const struct pto_model_copy *copy = pto__copy(model, index, agent);
+        if (!copy->valid || copy->held[word] != latest) {
+            return false;
+        }
+    } else if (agent->buffer_count != 0 || line->cpu_view != PTO_CPU_COHERENT ||
+               line->memory[word] != latest) {
+        return false;
+    }
+    if (latest == PTO_VERSION_OLD || !pto__is_ordered(model, agent, latest)) {
+        return false;
+    }
+    struct pto_model_read *read = &line->reads[word][0];
+    if (read->site != NULL && read->agent != agent->id) {
+        return false;
+    }
+    *read = (struct pto_model_read){
+        .site = agent->site, .agent = agent->id, .clock = agent->clock[agent->id]};
+    *out_value = pto__value(model, index, word, latest);
+    return true;
+}
+
 static uint64_t load_plain(struct pto_model *model, struct pto_model_agent *agent,
                            const void *address, uint64_t size_bytes)
 {
@@ -62,7 +130,10 @@ static uint64_t load_plain(struct pto_model *model, struct pto_model_agent *agen
     if (model->yield_always) {
         pto__point(model);
     }
-    uint32_t low = load_word(model, agent, address, PTO_READ_PLAIN, &version);
+    uint32_t low;
+    if (!load_quickly(model, agent, address, &low)) {
+        low = load_word(model, agent, address, PTO_READ_PLAIN, &version);
+    }
     if (size_bytes == sizeof(uint16_t)) {
         return (uint16_t)(((uintptr_t)address & 2) != 0 ? low >> 16 : low);
     }
@@ -83,8 +154,19 @@ static uint32_t load_flag(struct pto_model *model, struct pto_model_agent *agent
     uint32_t value = load_word(model, agent, address, PTO_READ_FLAG, &version);
     if (acquire) {
         pto__take_over(model, agent, version);
+        load_barrier(model, agent);
     }
     return value;
+}
+
+// What it sees may be old by the time it is used: the next access is a point of choice.
+static uint32_t peek(struct pto_model *model, struct pto_model_agent *agent, const void *address)
+{
+    uint32_t version;
+    if (model->yield_always) {
+        pto__point(model);
+    }
+    return load_word(model, agent, address, PTO_READ_FLAG, &version);
 }
 
 static void store(struct pto_model *model, struct pto_model_agent *agent, const void *address,
@@ -108,6 +190,17 @@ static void store_plain(struct pto_model *model, struct pto_model_agent *agent,
     store(model, agent, address, value, false, false);
 }
 
+// The half of a read-modify-write that reads: nothing is newer, and nothing is made early.
+static uint32_t load_newest(struct pto_model *model, struct pto_model_agent *agent,
+                            const void *address, uint32_t *out_version)
+{
+    uint32_t early = agent->early_count;
+    agent->early_count = PTO_MODEL_EARLY_MAX;
+    uint32_t value = load_word(model, agent, address, PTO_READ_FLAG, out_version);
+    agent->early_count = early;
+    return value;
+}
+
 // Reads and writes a word in one. Returns what was there.
 static uint32_t modify(struct pto_model *model, struct pto_model_agent *agent, const void *address,
                        uint32_t operation, uint32_t operand, bool ordered)
@@ -116,13 +209,12 @@ static uint32_t modify(struct pto_model *model, struct pto_model_agent *agent, c
     if (ordered) {
         pto__cpu_drain(model, agent);
     }
-    uint32_t before = load_word(model, agent, address, PTO_READ_FLAG, &version);
+    uint32_t before = load_newest(model, agent, address, &version);
     if (ordered) {
         pto__take_over(model, agent, version);
+        load_barrier(model, agent);
     }
-    uint32_t after = operation == PTO_EXPLORE_PEER_COUNT ? before + operand
-                     : operation == PTO_EXPLORE_PEER_SUB ? before - operand
-                                                         : operand;
+    uint32_t after = operation == PTO_EXPLORE_PEER_SUB ? before - operand : before + operand;
     store(model, agent, address, after, ordered, true);
     if (!ordered) {
         // What an earlier release gave stays with the word when it is only counted on.
@@ -137,13 +229,14 @@ static uint64_t try_lock(struct pto_model *model, struct pto_model_agent *agent,
 {
     pto__point(model);
     uint32_t version;
-    if (load_word(model, agent, address, PTO_READ_FLAG, &version) != 0 && variant != 2) {
+    if (load_newest(model, agent, address, &version) != 0 && variant != 2) {
         return 0;
     }
     pto__point(model);
-    uint32_t before = load_word(model, agent, address, PTO_READ_FLAG, &version);
+    uint32_t before = load_newest(model, agent, address, &version);
     if (variant != 1) {
         pto__take_over(model, agent, version);
+        load_barrier(model, agent);
     }
     store(model, agent, address, 1, false, true);
     model->writes[model->write_count - 1].clocks = model->writes[version].clocks;
@@ -178,7 +271,7 @@ static uint64_t cpu_access(struct pto_model *model, struct pto_model_agent *agen
     uint32_t operation = agent->site->operation;
     switch (operation) {
     case PTO_EXPLORE_CPU_LOAD: return load_plain(model, agent, address, value);
-    case PTO_EXPLORE_CPU_PEEK: return load_flag(model, agent, address, false);
+    case PTO_EXPLORE_CPU_PEEK: return peek(model, agent, address);
     case PTO_EXPLORE_CPU_STORE: store_plain(model, agent, address, (uint32_t)value); return 0;
     case PTO_EXPLORE_CPU_OBSERVE:
     case PTO_EXPLORE_PEER_LOAD: return load_flag(model, agent, address, variant == 0);
@@ -196,13 +289,13 @@ static uint64_t cpu_access(struct pto_model *model, struct pto_model_agent *agen
         pto__point(model);
         if (variant == 0) {
             pto__cpu_refresh(model, agent, address, value);
+            load_barrier(model, agent);
         }
         return 0;
     case PTO_EXPLORE_CPU_CLOCK: return model->clock_ns;
     case PTO_EXPLORE_CPU_PAUSE: pto__park(model); return 0;
     case PTO_EXPLORE_PEER_COUNT:
     case PTO_EXPLORE_PEER_SUB:
-    case PTO_EXPLORE_PEER_EXCHANGE:
         pto__point(model);
         return modify(model, agent, address, operation, (uint32_t)value,
                       variant == 0 && operation != PTO_EXPLORE_PEER_COUNT);
@@ -233,6 +326,7 @@ static uint64_t core_access(struct pto_model *model, struct pto_model_agent *age
     uint32_t seen;
     switch (agent->site->operation) {
     case PTO_EXPLORE_CORE_LOAD: return load_plain(model, agent, address, value);
+    case PTO_EXPLORE_CORE_PEEK: return peek(model, agent, address);
     case PTO_EXPLORE_CORE_STORE: store_plain(model, agent, address, (uint32_t)value); return 0;
     case PTO_EXPLORE_CORE_OBSERVE:
         seen = load_flag(model, agent, address, variant == 0);
@@ -292,7 +386,6 @@ uint32_t pto__explore_variant_count(const struct pto_explore_site *site)
     case PTO_EXPLORE_PEER_LOAD:
     case PTO_EXPLORE_PEER_STORE:
     case PTO_EXPLORE_PEER_SUB:
-    case PTO_EXPLORE_PEER_EXCHANGE:
     case PTO_EXPLORE_PEER_UNLOCK:
     case PTO_EXPLORE_CORE_OBSERVE:
     case PTO_EXPLORE_CORE_INVALIDATE:

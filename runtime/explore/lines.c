@@ -59,6 +59,7 @@ static uint32_t add_line(struct pto_model *model, uint64_t address, uint32_t tas
     memset(line, 0, sizeof(*line));
     line->address = address;
     line->task = task;
+    line->only_writer = PTO_AGENT_HOST;
     for (uint32_t i = 0; version != 0 && i < PTO_MODEL_WORDS; i++) {
         line->latest[i] = version;
         line->memory[i] = version;
@@ -102,12 +103,10 @@ uint32_t pto__line_of_task(struct pto_model *model, uint32_t task)
     return model->tasks[task].line;
 }
 
-uint32_t pto__value(const struct pto_model *model, uint32_t line, uint32_t word, uint32_t version)
+uint32_t pto__value_of_host(const struct pto_model *model, uint32_t line, uint32_t word,
+                            uint32_t version)
 {
     uint64_t address = model->lines[line].address;
-    if (version > PTO_VERSION_HOST) {
-        return model->writes[version].value;
-    }
     if (address == 0) {
         return 0;
     }
@@ -115,18 +114,6 @@ uint32_t pto__value(const struct pto_model *model, uint32_t line, uint32_t word,
     memcpy(&value, (const uint8_t *)(uintptr_t)address + (uint64_t)word * 4, sizeof(value));
     // What was there before the host wrote is anything; the complement is never right by chance.
     return version == PTO_VERSION_HOST ? value : ~value;
-}
-
-void pto__memory_put(struct pto_model *model, uint32_t line, uint32_t word, uint32_t version)
-{
-    struct pto_model_line *it = &model->lines[line];
-    it->memory[word] = version;
-    it->changes++;
-    if (it->waiters != 0) {
-        uint64_t waiters = it->waiters;
-        it->waiters = 0;
-        pto__wake(model, waiters);
-    }
 }
 
 bool pto__lines_begin(struct pto_model *model)
@@ -151,6 +138,9 @@ void pto__lines_commit(struct pto_model *model)
 {
     for (uint32_t line = 1; line < model->line_count; line++) {
         const struct pto_model_line *it = &model->lines[line];
+        if (it->changes == 0) {
+            continue;
+        }
         for (uint32_t word = 0; it->address != 0 && word < PTO_MODEL_WORDS; word++) {
             if (it->memory[word] > PTO_VERSION_HOST) {
                 uint32_t value = model->writes[it->memory[word]].value;

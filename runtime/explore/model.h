@@ -25,6 +25,7 @@
 #define PTO_MODEL_BUFFER_DEPTH 8u
 #define PTO_MODEL_PENDING_DEPTH 8u
 #define PTO_MODEL_POLL_MAX 256u
+#define PTO_MODEL_EARLY_MAX 24u
 
 // Versions that are not in the log, and the agent that wrote them.
 #define PTO_VERSION_OLD 0u  // whatever was there before the host wrote
@@ -37,7 +38,7 @@ struct pto_model_write {
     uint32_t clock;    // of the writer, when it wrote
     uint32_t clocks;   // place in the pool of what a reader takes over; 0: nothing
     uint32_t agent;
-    uint32_t step;
+    uint32_t arrival; // step at which memory got it
     const struct pto_explore_site *site;
 };
 
@@ -64,6 +65,8 @@ struct pto_model_line {
     struct pto_model_read reads[PTO_MODEL_WORDS][2];
     uint64_t waiters; // agents that polled it and wait for a change, one bit each
     uint32_t changes; // times memory changed
+    // The one agent that wrote it in this launch; HOST: none yet, UINT32_MAX: more than one.
+    uint32_t only_writer;
     uint8_t cpu_view; // enum pto_cpu_view
     bool cpu_dirty;   // written by the AICPU, not written back
 };
@@ -98,6 +101,14 @@ struct pto_model_agent {
         uint32_t version;
     } buffer[PTO_MODEL_BUFFER_DEPTH];
     uint32_t buffer_count;
+    // Loads since its last load barrier: none of them is older than that.
+    struct {
+        uint32_t line;
+        uint32_t word;
+        uint32_t version;
+    } early[PTO_MODEL_EARLY_MAX];
+    uint32_t early_count;
+    uint32_t barrier_step;
 
     // AICore: cache operations that are not complete, lines in the cache.
     struct {
@@ -229,9 +240,8 @@ static inline struct pto_model_copy *pto__copy(struct pto_model *model, uint32_t
 uint32_t pto__line_at(struct pto_model *model, const void *address, uint32_t *out_word);
 uint32_t pto__line_known(const struct pto_model *model, uint64_t address);
 uint32_t pto__line_of_task(struct pto_model *model, uint32_t task);
-uint32_t pto__value(const struct pto_model *model, uint32_t line, uint32_t word, uint32_t version);
-// Puts a version of one word into memory and wakes who waits for the line.
-void pto__memory_put(struct pto_model *model, uint32_t line, uint32_t word, uint32_t version);
+uint32_t pto__value_of_host(const struct pto_model *model, uint32_t line, uint32_t word,
+                            uint32_t version);
 // Begins and ends the bookkeeping of a launch. false: host memory is exhausted.
 bool pto__lines_begin(struct pto_model *model);
 void pto__lines_commit(struct pto_model *model);
@@ -256,13 +266,13 @@ void pto__core_put(struct pto_model *model, struct pto_model_agent *agent, uint3
 void pto__core_queue(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
                      enum pto_pending_kind kind);
 void pto__core_complete_one(struct pto_model *model, struct pto_model_agent *agent);
+// Completes everything at once, for a core that nobody watches.
+void pto__core_settle(struct pto_model *model, struct pto_model_agent *agent);
 void pto__core_barrier(struct pto_model *model, struct pto_model_agent *agent);
 void pto__core_evict(struct pto_model *model, struct pto_model_agent *agent);
 
 // oracle.c
 enum pto_read_kind { PTO_READ_PLAIN, PTO_READ_FLAG };
-bool pto__is_ordered(const struct pto_model *model, const struct pto_model_agent *agent,
-                     uint32_t version);
 void pto__check_read(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
                      uint32_t word, uint32_t seen, enum pto_read_kind kind);
 // Makes a version; `release` gives its readers what the agent knows.
@@ -302,5 +312,38 @@ void pto__report_deadlock(struct pto_model *model);
 void pto__trace(struct pto_model *model, const struct pto_model_agent *agent,
                 const struct pto_explore_site *site, uint32_t line, uint32_t word,
                 uint32_t version);
+
+static inline uint32_t pto__value(const struct pto_model *model, uint32_t line, uint32_t word,
+                                  uint32_t version)
+{
+    return version > PTO_VERSION_HOST ? model->writes[version].value
+                                      : pto__value_of_host(model, line, word, version);
+}
+
+// Puts a version of one word into memory and wakes who waits for the line.
+static inline void pto__memory_put(struct pto_model *model, uint32_t line, uint32_t word,
+                                   uint32_t version)
+{
+    struct pto_model_line *it = &model->lines[line];
+    uint64_t waiters = it->waiters;
+    it->memory[word] = version;
+    it->changes++;
+    model->writes[version].arrival = model->step;
+    if (waiters != 0) {
+        it->waiters = 0;
+        pto__wake(model, waiters);
+    }
+}
+
+// The version was written before whatever the agent does now.
+static inline bool pto__is_ordered(const struct pto_model *model,
+                                   const struct pto_model_agent *agent, uint32_t version)
+{
+    if (version <= PTO_VERSION_HOST) {
+        return true;
+    }
+    const struct pto_model_write *write = &model->writes[version];
+    return write->agent != PTO_AGENT_HOST && agent->clock[write->agent] >= write->clock;
+}
 
 #endif // PTO_EXPLORE_MODEL_H

@@ -8,17 +8,6 @@
 
 #include "explore/layout.h"
 
-bool pto__is_ordered(const struct pto_model *model, const struct pto_model_agent *agent,
-                     uint32_t version)
-{
-    if (version <= PTO_VERSION_HOST) {
-        return true;
-    }
-    const struct pto_model_write *write = &model->writes[version];
-    return write->agent != PTO_AGENT_HOST &&
-           (write->agent == agent->id || agent->clock[write->agent] >= write->clock);
-}
-
 static struct pto_explore_finding describe(const struct pto_model *model,
                                            const struct pto_model_agent *agent,
                                            enum pto_finding_kind kind, uint32_t line,
@@ -163,9 +152,11 @@ uint32_t pto__write(struct pto_model *model, struct pto_model_agent *agent, uint
     if (!modifies) {
         check_write(model, agent, line, word);
     }
-    if (agent->is_core) {
+    uint32_t *only = &model->lines[line].only_writer;
+    if (agent->is_core && *only != agent->id && *only != PTO_AGENT_HOST) {
         check_sharing(model, agent, line);
     }
+    *only = *only == PTO_AGENT_HOST || *only == agent->id ? agent->id : UINT32_MAX;
     struct pto_model_write *writes =
         pto__grow(model, model->writes, &model->write_capacity, model->write_count + 1,
                   sizeof(*model->writes));
@@ -177,7 +168,6 @@ uint32_t pto__write(struct pto_model *model, struct pto_model_agent *agent, uint
         .previous = it->latest[word],
         .clock = agent->clock[agent->id],
         .agent = agent->id,
-        .step = model->step,
         .site = agent->site,
     };
     if (release) {

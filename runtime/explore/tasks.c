@@ -111,6 +111,22 @@ static void report_never(struct pto_model *model)
     }
 }
 
+static const char *timeout_fault(const struct pto_model *model, const struct pto_report *report)
+{
+    if (model->run->hasty_clock) {
+        return NULL;
+    }
+    if (model->run->hang_task == PTO_NO_TASK || model->stopped) {
+        return "it says that time ran out";
+    }
+    if (report->core < model->core_count &&
+        model->agents[model->scheduler_count + report->core].state == PTO_AGENT_HUNG &&
+        (report->core_state != PTO_CORE_RUNNING || report->task != model->run->hang_task)) {
+        return "it does not say that the core runs the task that hangs";
+    }
+    return NULL;
+}
+
 // The report against what happened.
 void pto__check_tasks(struct pto_model *model)
 {
@@ -136,9 +152,7 @@ void pto__check_tasks(struct pto_model *model)
         wrong = !model->stopped ? "it says that the host asked for the end" : NULL;
         break;
     case PTO_REPORT_TIMEOUT:
-        wrong = model->run->hang_task == PTO_NO_TASK || model->stopped
-                    ? "it says that time ran out"
-                    : NULL;
+        wrong = timeout_fault(model, report);
         break;
     case PTO_REPORT_LAUNCH: break;
     default: wrong = "there is none"; break;

@@ -122,7 +122,11 @@ static inline void case_generate(struct explore_case *it, uint64_t seed,
     } else if (event == 5) {
         it->run.extra_entries = 1;
     }
-    if (event < 5) {
+    if (event == 6) {
+        it->run.hasty_clock = true;
+        it->fail_task = case_draw(&random, 2) == 0 ? task : PTO_NO_TASK;
+    }
+    if (event < 5 || event == 6) {
         it->launches = 1; // the counts of tasks that did not run are not put back
     }
 }
