@@ -21,8 +21,9 @@
 #define WAKE_TASK_NS 300u
 #define HELPER_TASK_NS_MIN 150u
 // Tasks shorter than this are run a ring at a time; longer ones singly, so that the lane gets to
-// schedule, poll and wake in between.
+// schedule for the others in between, and to poll. A lane that is alone has only polling to do.
 #define SHORT_TASK_NS 2000u
+#define SHORT_TASK_ALONE_NS 200000u
 #define TURNS_PER_LOOK 16u
 #define IDLE_TURNS_MAX 1000u
 
@@ -212,7 +213,8 @@ static uint64_t look_at_clock(struct pto_sim_lane *lane, uint64_t now_ns)
     uint64_t mean_ns = (now_ns - lane->work_begin_ns) / tasks;
     lane->task_count = 0;
     lane->work_begin_ns = now_ns;
-    lane->budget = mean_ns < SHORT_TASK_NS ? PTO_RING_DEPTH : 1;
+    uint32_t short_ns = device->lane_count == 1 ? SHORT_TASK_ALONE_NS : SHORT_TASK_NS;
+    lane->budget = mean_ns < short_ns ? PTO_RING_DEPTH : 1;
     if (mean_ns >= WAKE_TASK_NS && atomic_load(&device->helpers_asleep) != 0 &&
         lane->core_count > 1 &&
         __atomic_load_n(&device->block->shared.remaining, __ATOMIC_RELAXED) * mean_ns >=

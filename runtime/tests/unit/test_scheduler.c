@@ -138,6 +138,20 @@ static uint64_t virtual_clock(void)
     return ++world.clock_ns;
 }
 
+// Copies what a step queued: eight tasks for each core at most, so all of them are still in the ring.
+static void write_down_given(const struct pto_scheduler *scheduler)
+{
+    for (uint32_t core = scheduler->core_begin; core < scheduler->core_end; core++) {
+        const struct pto_core_note *note = &world.block->handshakes[core].note;
+        CHECK(note->queued <= world.graph.task_count);
+        CHECK(note->queued - world.given_count[core] <= PTO_RING_DEPTH);
+        for (; world.given_count[core] < note->queued; world.given_count[core]++) {
+            uint32_t n = world.given_count[core];
+            world.given[core][n] = note->ring[n % PTO_RING_DEPTH];
+        }
+    }
+}
+
 static void step_scheduler(uint32_t index)
 {
     struct agent *agent = &world.scheduler_agents[index];
@@ -152,6 +166,7 @@ static void step_scheduler(uint32_t index)
     } else if (pto_scheduler_step(&world.schedulers[index]) == PTO_STEP_LEAVE) {
         agent->left = 1;
     }
+    write_down_given(&world.schedulers[index]);
     agent->inside = 0;
 }
 
@@ -220,11 +235,7 @@ static void check_core(const struct pto_scheduler *scheduler, uint32_t core)
     CHECK(completed <= queued);
     CHECK(queued <= note->queued);
     CHECK(note->queued - note->retired <= PTO_RING_DEPTH);
-    CHECK(note->queued <= world.graph.task_count);
-    for (; world.given_count[core] < note->queued; world.given_count[core]++) {
-        uint32_t n = world.given_count[core];
-        world.given[core][n] = note->ring[n % PTO_RING_DEPTH];
-    }
+    CHECK(world.given_count[core] == note->queued);
     for (uint32_t n = note->retired; n < note->queued; n++) {
         CHECK(note->ring[n % PTO_RING_DEPTH] == world.given[core][n]);
         CHECK(handshake->dispatch.ring[n % PTO_RING_DEPTH] == world.given[core][n]);
