@@ -139,7 +139,8 @@ static void contain_fault(struct pto_sim_lane *lane)
     atomic_store_explicit(&lane->stepping, 0, memory_order_relaxed);
     bool ended = lane->fault.signal == 0;
     if (ended) {
-        atomic_fetch_add(&device->killed, 1);
+        uint32_t none = 0;
+        atomic_compare_exchange_strong(&device->killed_core, &none, core + 1);
     } else {
         atomic_store(&device->fault_address, lane->fault.address);
         atomic_store(&device->fault_signal, (uint32_t)lane->fault.signal);
@@ -367,7 +368,7 @@ enum pto_status pto__sim_lanes_start(struct pto_backend *device, struct pto_erro
             return status;
         }
         // Lane 0 is whoever calls run().
-        int code = i == 0 ? 0 : pthread_create(&lane->thread, NULL, helper_main, lane);
+        int code = i == 0 ? 0 : pto__sim_thread_create(&lane->thread, helper_main, lane);
         if (code != 0) {
             pto__sim_fault_release_lane(lane);
             device->lane_count = i;

@@ -34,16 +34,18 @@ find_package()
 try:
     import numpy as np
 except ModuleNotFoundError:
-    sys.exit(f"This example needs NumPy, which {sys.executable} does not have: python3-numpy of "
-             "Debian and Ubuntu, or pip install numpy")
+    sys.exit(f"This example needs NumPy, which {sys.executable} does not have. Install it:\n"
+             f"  {sys.executable} -m pip install numpy\n"
+             "or, for Debian's or Ubuntu's own Python:\n"
+             "  sudo apt-get install python3-numpy")
 import pto_runtime  # noqa: E402  (after find_package)
 
 POTRF, TRSM, SYRK, GEMM = 20, 21, 22, 23
 NAMES = {POTRF: "potrf", TRSM: "trsm", SYRK: "syrk", GEMM: "gemm"}
 UNIT_ROUNDOFF = 2.0 ** -24  # of float32
 
-# Of the matrix that make_matrix returns: its eigenvalues are at least 1, and at most 1 + 4 when n is
-# large, 4 being the largest of M M^T / n.
+# Of the matrix that make_matrix returns: its eigenvalues are at least 1, and at most 1 + 4 when n
+# is large, 4 being the largest of M M^T / n.
 CONDITION = 5.0
 
 

@@ -38,6 +38,7 @@ enum {
     CTS_ORDER = 17,
     CTS_FOLLOW = 18,
     CTS_OVERRUN = 19,
+    CTS_GATHER = 20,
 };
 
 #define CTS_MS UINT64_C(1000000)
@@ -52,26 +53,26 @@ static const struct cts_backend cts_backends[] = {{.name = "sim"}};
 // The error of the last call inside CTS_OK or CTS_FAILS.
 static struct pto_error cts_error;
 
-#define CTS_OK(call)                                                                               \
-    do {                                                                                           \
-        enum pto_status cts_status_ = (call);                                                      \
-        if (cts_status_ != PTO_OK) {                                                               \
-            fail_msg("line %d: %s\n  %s: %s", __LINE__, #call, pto_status_name(cts_status_),       \
-                     cts_error.message);                                                           \
-        }                                                                                          \
+#define CTS_OK(call)                                                                         \
+    do {                                                                                     \
+        enum pto_status cts_status_ = (call);                                                \
+        if (cts_status_ != PTO_OK) {                                                         \
+            fail_msg("line %d: %s\n  %s: %s", __LINE__, #call, pto_status_name(cts_status_), \
+                     cts_error.message);                                                     \
+        }                                                                                    \
     } while (0)
 
 // The call fails with this status, and its message holds `text`.
-#define CTS_FAILS(call, expected, text)                                                            \
-    do {                                                                                           \
-        cts_error = (struct pto_error){0};                                                         \
-        enum pto_status cts_status_ = (call);                                                      \
-        if (cts_status_ != (expected) || cts_error.status != (expected) ||                         \
-            strstr(cts_error.message, (text)) == NULL) {                                           \
-            fail_msg("line %d: %s\n  expected %s and \"%s\"\n  got %s: %s", __LINE__, #call,       \
-                     pto_status_name(expected), (text), pto_status_name(cts_status_),              \
-                     cts_error.message);                                                           \
-        }                                                                                          \
+#define CTS_FAILS(call, expected, text)                                                      \
+    do {                                                                                     \
+        cts_error = (struct pto_error){0};                                                   \
+        enum pto_status cts_status_ = (call);                                                \
+        if (cts_status_ != (expected) || cts_error.status != (expected) ||                   \
+            strstr(cts_error.message, (text)) == NULL) {                                     \
+            fail_msg("line %d: %s\n  expected %s and \"%s\"\n  got %s: %s", __LINE__, #call, \
+                     pto_status_name(expected), (text), pto_status_name(cts_status_),        \
+                     cts_error.message);                                                     \
+        }                                                                                    \
     } while (0)
 
 static inline const char *cts_path(const char *variable, const char *built)
@@ -103,11 +104,25 @@ static inline struct pto_config cts_test_config(const struct cts_backend *backen
     return config;
 }
 
+// The open runners of a case. One that fails leaves some, which would disturb the next case.
+static struct pto_runner *cts_runners[16];
+
+static inline void cts_remember(const struct pto_runner *before, struct pto_runner *after)
+{
+    for (size_t i = 0; i < sizeof(cts_runners) / sizeof(cts_runners[0]); i++) {
+        if (cts_runners[i] == before) {
+            cts_runners[i] = after;
+            return;
+        }
+    }
+}
+
 static inline struct pto_runner *cts_open_config(const struct pto_config *config)
 {
     struct pto_runner *runner = NULL;
     CTS_OK(pto_runner_create(&runner, &cts_error));
     assert_non_null(runner);
+    cts_remember(NULL, runner);
     CTS_OK(pto_runner_init(runner, config, &cts_error));
     return runner;
 }
@@ -125,10 +140,16 @@ static inline struct pto_runner *cts_open_test(const struct cts_backend *backend
     return cts_open_config(&config);
 }
 
+static inline void cts_destroy(struct pto_runner *runner)
+{
+    cts_remember(runner, NULL);
+    pto_runner_destroy(runner);
+}
+
 static inline void cts_close(struct pto_runner *runner)
 {
     CTS_OK(pto_runner_finalize(runner, NULL, &cts_error));
-    pto_runner_destroy(runner);
+    cts_destroy(runner);
 }
 
 static inline struct pto_runner_info cts_info(struct pto_runner *runner)
@@ -280,7 +301,10 @@ struct cts_case {
     void (*run)(const struct cts_backend *backend);
 };
 
-#define CTS_CASE(function) {.name = #function, .run = (function)}
+#define CTS_CASE(function)                   \
+    {                                        \
+        .name = #function, .run = (function) \
+    }
 
 struct cts_bound_case {
     const struct cts_backend *backend;
@@ -291,6 +315,18 @@ static inline void cts_call(void **state)
 {
     const struct cts_bound_case *bound = *state;
     bound->test->run(bound->backend);
+}
+
+static inline int cts_clean_up(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(cts_runners) / sizeof(cts_runners[0]); i++) {
+        pto_runner_destroy(cts_runners[i]);
+        cts_runners[i] = NULL;
+    }
+    unsetenv("PTO_SIM_LANES");
+    unsetenv("PTO_SIM_GUARD");
+    return 0;
 }
 
 // Runs every case on every backend. Returns what main is to return.
@@ -308,7 +344,11 @@ static inline int cts_run(const char *group, const struct cts_case *cases, size_
                                            .test = &cases[i % case_count]};
         snprintf(names[i], sizeof(names[i]), "%s: %s", bound[i].backend->name, bound[i].test->name);
         tests[i] = (struct CMUnitTest){
-            .name = names[i], .test_func = cts_call, .initial_state = &bound[i]};
+            .name = names[i],
+            .test_func = cts_call,
+            .teardown_func = cts_clean_up,
+            .initial_state = &bound[i],
+        };
     }
     int failed = _cmocka_run_group_tests(group, tests, total, NULL, NULL);
     free(names);
@@ -317,10 +357,10 @@ static inline int cts_run(const char *group, const struct cts_case *cases, size_
     return failed == 0 ? 0 : 1;
 }
 
-#define CTS_MAIN(cases)                                                                            \
-    int main(void)                                                                                 \
-    {                                                                                              \
-        return cts_run(__FILE__, cases, sizeof(cases) / sizeof((cases)[0]));                       \
+#define CTS_MAIN(cases)                                                      \
+    int main(void)                                                           \
+    {                                                                        \
+        return cts_run(__FILE__, cases, sizeof(cases) / sizeof((cases)[0])); \
     }
 
 #endif // PTO_TESTS_CTS_CTS_H

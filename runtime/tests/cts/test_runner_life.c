@@ -20,8 +20,7 @@ static void assert_closed(struct pto_runner *runner)
     assert_true(pointer == 0);
     CTS_FAILS(pto_runner_free(runner, 64, &cts_error), PTO_E_STATE, "init()");
     CTS_FAILS(pto_runner_copy_to_device(runner, 64, &byte, 1, &cts_error), PTO_E_STATE, "init()");
-    CTS_FAILS(pto_runner_copy_from_device(runner, &byte, 64, 1, &cts_error), PTO_E_STATE,
-              "init()");
+    CTS_FAILS(pto_runner_copy_from_device(runner, &byte, 64, 1, &cts_error), PTO_E_STATE, "init()");
     CTS_FAILS(pto_runner_run(runner, graph, NULL, &cts_error), PTO_E_STATE, "init()");
     CTS_FAILS(pto_runner_handshake_results(runner, &core, 1, &count, &cts_error), PTO_E_STATE,
               "init()");
@@ -52,7 +51,7 @@ static void use_after_finalize(const struct cts_backend *backend)
     struct pto_runner *runner = cts_open(backend, 3);
     CTS_OK(pto_runner_finalize(runner, NULL, &cts_error));
     assert_closed(runner);
-    pto_runner_destroy(runner);
+    cts_destroy(runner);
 }
 
 static void init_twice(const struct cts_backend *backend)
@@ -105,7 +104,7 @@ static void freed_blocks_are_counted(const struct cts_backend *backend)
     uint64_t freed = 0;
     CTS_OK(pto_runner_finalize(runner, &freed, &cts_error));
     assert_true(freed == 3);
-    pto_runner_destroy(runner);
+    cts_destroy(runner);
 }
 
 // A pointer of the life before must not pass in the next one, unless memory was given out anew.
@@ -129,7 +128,7 @@ static void destroy_closes(const struct cts_backend *backend)
     struct cts_42 work;
     cts_42_make(&work, runner, 1000);
     cts_run_graph(runner, work.graph);
-    pto_runner_destroy(runner); // with blocks and a graph's copy; leak checkers watch
+    cts_destroy(runner); // with blocks and a graph's copy; leak checkers watch
     pto_graph_destroy(work.graph);
 }
 
@@ -234,9 +233,8 @@ static void two_runners(const struct cts_backend *backend)
     struct cts_42 second_work;
     cts_42_make(&first_work, first, 100);
     cts_42_make(&second_work, second, 200);
-    CTS_FAILS(pto_runner_run(second, first_work.graph, NULL, &cts_error), PTO_E_POINTER,
-              "unknown");
-    CTS_FAILS(pto_runner_free(second, first_work.blocks[0], &cts_error), PTO_E_POINTER, "unknown");
+    CTS_FAILS(pto_runner_run(second, first_work.graph, NULL, &cts_error), PTO_E_POINTER, "task 0");
+    CTS_FAILS(pto_runner_free(second, first_work.blocks[0], &cts_error), PTO_E_POINTER, "0x");
     cts_run_graph(first, first_work.graph);
     cts_run_graph(second, second_work.graph);
     cts_42_check(&first_work, first, 42.0f);

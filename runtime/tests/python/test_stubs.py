@@ -3,7 +3,6 @@
 
 import ast
 import doctest
-import importlib.util
 import inspect
 import os
 import pathlib
@@ -96,7 +95,8 @@ def module_parameters(function):
 @pytest.mark.parametrize("name", ["Graph", "DeviceRunner"])
 def test_signatures_agree(name):
     kind = getattr(pto_runtime, name)
-    assert str(inspect.signature(kind)) == "()"
+    if sys.version_info >= (3, 10):  # before, a type made from a spec loses its signature
+        assert str(inspect.signature(kind)) == "()"
     for member, node in stub_members(name).items():
         if is_property(node) or member in ("__new__", "__len__", "__exit__"):
             continue
@@ -130,7 +130,8 @@ def documented_names():
 def test_reference_has_every_name():
     text = (RUNTIME / "python" / "README.md").read_text(encoding="utf-8")
     missing = [name for name in documented_names()
-               if f"`{name}`" not in text and f"`{name}(" not in text and f".{name}(" not in text]
+               if not any(form in text for form in (f"`{name}`", f"`{name}(", f".{name}`",
+                                                    f".{name}("))]
     assert not missing
 
 
@@ -175,8 +176,11 @@ def test_error_attributes_are_annotated():
 
 def test_stubtest(tmp_path):
     """mypy's own comparison, where it is installed; the tests above need no mypy."""
-    if importlib.util.find_spec("mypy") is None or importlib.util.find_spec("mypy.stubtest") is None:
-        return
+    if sys.version_info < (3, 10):
+        pytest.skip("stubtest takes typing.NamedTuple for a mistake before Python 3.10")
+    mypy = pytest.importorskip("mypy.version", reason="mypy is not installed")
+    if tuple(map(int, mypy.__version__.split(".")[:2])) < (1, 5):
+        pytest.skip(f"mypy {mypy.__version__} does not know typing_extensions.Buffer")
     environment = dict(os.environ, PYTHONPATH=str(PACKAGE_PARENT), MYPYPATH=str(PACKAGE_PARENT))
 
     def stubtest(*arguments):
