@@ -76,7 +76,7 @@ enum pto_step pto__scheduler_report_core(struct pto_scheduler *scheduler, uint32
     uint32_t task = PTO_NO_TASK;
     uint32_t func_id = 0;
     if (note->retired != note->queued) {
-        task = note->ring[note->retired % PTO_RING_DEPTH];
+        task = pto_cpu_load(&handshake->dispatch.ring[note->retired % PTO_RING_DEPTH]);
         func_id = pto_cpu_load16(&scheduler->records[task].func_id);
     }
     struct pto_report report = {
