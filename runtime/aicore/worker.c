@@ -92,6 +92,9 @@ PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *worker, uint32_t bud
         worker->completed++;
         worker->last_task = task;
         pto_core_publish(&worker->line->completed, worker->completed); // C1
+        if (pto_core_should_yield(worker->hints)) {
+            break;
+        }
     }
     pto_core_ring(worker->hints, worker->core);
     return PTO_STEP_BUSY;
