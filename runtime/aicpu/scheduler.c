@@ -108,6 +108,7 @@ void pto_scheduler_begin(struct pto_scheduler *scheduler, const struct pto_launc
     take_graph(scheduler, launch, image);
     // Every word of the block was zeroed or set by the host; a line that is cached from the last
     // launch must not be taken for it.
+    pto_cpu_refresh(scheduler->control, sizeof(*scheduler->control));
     pto_cpu_refresh(scheduler->shared, sizeof(*scheduler->shared));
     pto_cpu_refresh(scheduler->queues, sizeof(*scheduler->queues) * scheduler->scheduler_count);
     pto_cpu_refresh(&scheduler->handshakes[scheduler->core_begin],

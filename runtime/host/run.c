@@ -199,9 +199,8 @@ static int leaves_device_sane(enum pto_status status)
 }
 
 static enum pto_status launch(struct pto_runner *runner, const struct pto_graph *graph,
-                              struct pto_cached_image *image, uint32_t changed,
-                              const struct pto_run_options *options, uint32_t scheduler_count,
-                              struct pto_error *err)
+                              struct pto_cached_image *image, const struct pto_run_options *options,
+                              uint32_t scheduler_count, struct pto_error *err)
 {
     struct pto_launch_request request = {
         .image = image->address,
@@ -209,12 +208,13 @@ static enum pto_status launch(struct pto_runner *runner, const struct pto_graph 
         .ready = image->ready_address,
         .task_count = image->task_count,
         .scheduler_count = scheduler_count,
-        .image_changed = changed,
+        .image_changed = image->written != 0,
         .poll = options != NULL ? options->poll : NULL,
         .poll_context = options != NULL ? options->poll_context : NULL,
     };
     struct pto_launch_outcome outcome;
     atomic_fetch_add(&runner->run_count, 1);
+    image->written = 0;
     enum pto_status status = runner->ops->launch(runner->backend, &request, &outcome, err);
     if (status == PTO_OK) {
         status = explain(runner, graph, &outcome, err);
@@ -237,13 +237,11 @@ static enum pto_status run_pinned(struct pto_runner *runner, const struct pto_gr
         return PTO_OK;
     }
     struct pto_cached_image *image;
-    uint32_t changed;
-    enum pto_status status =
-        pto__image_cache_get(runner, graph, scheduler_count, &image, &changed, err);
+    enum pto_status status = pto__image_cache_get(runner, graph, scheduler_count, &image, err);
     if (status != PTO_OK) {
         return status;
     }
-    return launch(runner, graph, image, changed, options, scheduler_count, err);
+    return launch(runner, graph, image, options, scheduler_count, err);
 }
 
 static enum pto_status check_options(const struct pto_runner *runner,
