@@ -113,24 +113,24 @@ static enum pto_status explain_timeout(struct pto_runner *runner, const struct p
     double seconds = (double)runner->timeout_ns / 1e9;
     uint32_t task_count = pto_graph_task_count(graph);
     if (report->task == PTO_NO_TASK) {
-        return pto_fail(
-            err, PTO_E_TIMEOUT,
-            "run: no task completed for %.3f s; %u of %u had. %s%sCall finalize(), then "
-            "init(); if the graph is right, raise the timeout",
-            seconds, (unsigned)report->completed, (unsigned)task_count, outcome->detail,
-            outcome->detail[0] == '\0' ? "" : ". ");
+        return pto_fail(err, PTO_E_TIMEOUT,
+                        "run: no task completed for %.3f s; %u of %u had. Call finalize(), then "
+                        "init(); if the graph is right, raise the timeout",
+                        seconds, (unsigned)report->completed, (unsigned)task_count);
     }
     char waiting[160];
     list_waiting(graph, report->task, waiting, sizeof(waiting));
     return pto_fail(err, PTO_E_TIMEOUT,
                     "run: no task completed for %.3f s; %u of %u had. Core %u (%s) was given %u "
                     "tasks and completed %u; it was to run task %u, kernel '%s' (func_id %u).%s "
-                    "Call finalize(), then init(); if the kernel is only slow, raise the timeout",
+                    "%s%sCall finalize(), then init(); if the kernel is only slow, raise the "
+                    "timeout",
                     seconds, (unsigned)report->completed, (unsigned)task_count,
                     (unsigned)report->core,
                     report->core_state == PTO_CORE_ABSENT ? "which never started" : "running",
                     (unsigned)report->expected, (unsigned)report->seen, (unsigned)report->task,
-                    kernel_name(runner, report->func_id), (unsigned)report->func_id, waiting);
+                    kernel_name(runner, report->func_id), (unsigned)report->func_id, waiting,
+                    outcome->detail, outcome->detail[0] == '\0' ? "" : " ");
 }
 
 static enum pto_status explain_task(struct pto_runner *runner, const struct pto_graph *graph,

@@ -177,7 +177,8 @@ static void contain_fault(struct pto_sim_lane *lane)
     atomic_store_explicit(&lane->stepping, 0, memory_order_relaxed);
     bool ended = lane->fault.signal == 0;
     if (ended) {
-        atomic_fetch_add(&device->killed, 1);
+        uint32_t none = PTO_NO_TASK;
+        atomic_compare_exchange_strong(&device->killed_core, &none, core);
     } else {
         atomic_store(&device->fault_address, lane->fault.address);
         atomic_store(&device->fault_signal, (uint32_t)lane->fault.signal);
