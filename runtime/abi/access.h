@@ -35,6 +35,7 @@
 //   pto_core_flush_cache         write back and invalidate all lines; complete at the next barrier
 //   pto_core_barrier             wait for the core's own memory and cache operations
 //   pto_core_ring                hint: this core has news (simulator only)
+//   pto_core_should_yield        hint: come back after this task (simulator only)
 #ifndef PTO_ABI_ACCESS_H
 #define PTO_ABI_ACCESS_H
 

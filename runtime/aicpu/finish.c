@@ -21,6 +21,7 @@ static enum pto_step leave(struct pto_scheduler *scheduler, enum pto_core_comman
     }
     pto_cpu_refresh(scheduler->queues, sizeof(*scheduler->queues) * scheduler->scheduler_count);
     pto_cpu_refresh(scheduler->pending, 4 * (uint64_t)scheduler->task_count);
+    pto_cpu_refresh(scheduler->ready, 4 * (uint64_t)scheduler->tail);
     pto_cpu_refresh(scheduler->shared, sizeof(*scheduler->shared));
     pto_cpu_refresh(scheduler->report, sizeof(*scheduler->report));
     scheduler->left = 1;
@@ -76,7 +77,7 @@ enum pto_step pto__scheduler_report_core(struct pto_scheduler *scheduler, uint32
     uint32_t task = PTO_NO_TASK;
     uint32_t func_id = 0;
     if (note->retired != note->queued) {
-        task = note->ring[note->retired % PTO_RING_DEPTH];
+        task = pto_cpu_load(&handshake->dispatch.ring[note->retired % PTO_RING_DEPTH]);
         func_id = pto_cpu_load16(&scheduler->records[task].func_id);
     }
     struct pto_report report = {
@@ -103,10 +104,12 @@ static uint32_t find_busy_core(const struct pto_scheduler *scheduler)
     return PTO_NO_TASK;
 }
 
-// The deadline restarts with every completion of any thread's core. A thread without a busy core
+// After a step that found nothing to do. The deadline restarts with every completion of any thread's core. A thread without a busy core
 // waits a quarter longer, so that one that can name the core speaks first.
 enum pto_step pto__scheduler_idle(struct pto_scheduler *scheduler)
 {
+    // X1: the host writes by DMA; a copy of the line in this core's cache would hide it.
+    pto_cpu_refresh(scheduler->control, sizeof(*scheduler->control));
     uint64_t now = pto_cpu_clock_ns();
     uint32_t remaining = pto_peer_load(&scheduler->shared->remaining);
     uint32_t core = find_busy_core(scheduler);

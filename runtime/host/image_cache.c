@@ -117,6 +117,7 @@ static enum pto_status upload_all(struct pto_runner *runner, const struct pto_gr
     struct pto_image compiled;
     image->usable = 0;
     image->checked = 0;
+    image->written = 1;
     enum pto_status status = pto__graph_compile(graph, &compiled, err);
     if (status != PTO_OK) {
         return status;
@@ -171,7 +172,7 @@ static enum pto_status upload_args(struct pto_runner *runner, const struct pto_g
 // Uploads the records whose arguments changed. *out_done is 0 when everything must be uploaded.
 static enum pto_status upload_changes(struct pto_runner *runner, const struct pto_graph *graph,
                                       struct pto_cached_image *image, int *out_done,
-                                      uint32_t *out_changed, struct pto_error *err)
+                                      struct pto_error *err)
 {
     const uint32_t *tasks;
     size_t count;
@@ -182,7 +183,7 @@ static enum pto_status upload_changes(struct pto_runner *runner, const struct pt
         return PTO_OK;
     }
     for (size_t i = 0; i < count; i++) {
-        *out_changed = 1;
+        image->written = 1;
         enum pto_status status = upload_args(runner, graph, image, tasks[i], err);
         if (status != PTO_OK) {
             image->usable = 0; // a part of the changes is there
@@ -233,16 +234,14 @@ static enum pto_status check(struct pto_runner *runner, const struct pto_graph *
 
 enum pto_status pto__image_cache_get(struct pto_runner *runner, const struct pto_graph *graph,
                                      uint32_t scheduler_count, struct pto_cached_image **out_image,
-                                     uint32_t *out_changed, struct pto_error *err)
+                                     struct pto_error *err)
 {
     struct pto_cached_image *image = find_place(runner, graph);
     image->last_use = ++runner->use_count;
     *out_image = image;
-    *out_changed = 0;
     int done;
-    enum pto_status status = upload_changes(runner, graph, image, &done, out_changed, err);
+    enum pto_status status = upload_changes(runner, graph, image, &done, err);
     if (status == PTO_OK && !done) {
-        *out_changed = 1;
         status = upload_all(runner, graph, image, err);
     }
     if (status == PTO_OK) {

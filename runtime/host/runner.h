@@ -21,7 +21,8 @@ struct pto_cached_image {
     struct pto_graph_life *life;      // retained; NULL: the place is free
     struct pto_graph_version version; // what was uploaded
     uint64_t last_use;
-    int usable; // 0: must be compiled and uploaded again
+    int usable;  // 0: must be compiled and uploaded again
+    int written; // device memory was written since the last launch of this graph
     // Device memory: image and pending counts in one block, ready queues in another.
     uint64_t address;
     uint64_t size_bytes;
@@ -72,12 +73,12 @@ struct pto_runner {
 uintptr_t pto__this_thread(void);
 
 // image_cache.c, all under run_mutex, the graph pinned. Brings the graph's copy on the device up to
-// date; *out_image is valid until the next call. *out_changed: 1 when device memory was written.
+// date; *out_image is valid until the next call.
 PTO_NODISCARD enum pto_status pto__image_cache_get(struct pto_runner *runner,
                                                    const struct pto_graph *graph,
                                                    uint32_t scheduler_count,
                                                    struct pto_cached_image **out_image,
-                                                   uint32_t *out_changed, struct pto_error *err);
+                                                   struct pto_error *err);
 void pto__image_cache_clear(struct pto_runner *runner);
 
 #endif // PTO_HOST_RUNNER_H
