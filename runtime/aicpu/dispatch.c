@@ -3,10 +3,10 @@
 #include "abi/access.h"
 #include "aicpu/scheduler.h"
 
-// A successor of `task` that waits for nothing but it, or none. It can go right behind the task: the
-// core runs its ring in order, and stops at a task that fails. The count of zero tells retire()
-// that it is queued. Only the first successor is looked at: a chain has no more, and in a wide graph
-// the others are for other cores.
+// A successor of `task` that waits for nothing but it, or none. It can go right behind the task:
+// the core runs its ring in order, and stops at a task that fails. The count of zero tells retire()
+// that it is queued. Only the first successor is looked at: a chain has no more, and in a wide
+// graph the others are for other cores.
 static inline uint32_t chain(struct pto_scheduler *scheduler, uint32_t task)
 {
     const struct pto_task_record *record = &scheduler->records[task];
@@ -138,8 +138,8 @@ static const uint32_t *take(struct pto_scheduler *scheduler, uint32_t want, uint
     return scheduler->initial + first;
 }
 
-// An owned core with nothing to do. The lowest first, so that a simulator lane finds a few warm ones
-// rather than many cold ones.
+// An owned core with nothing to do. The lowest first, so that a simulator lane finds a few warm
+// ones rather than many cold ones.
 static uint32_t find_idle(const struct pto_scheduler *scheduler)
 {
     for (uint32_t word = scheduler->word_begin; word < scheduler->word_end; word++) {

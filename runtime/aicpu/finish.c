@@ -104,8 +104,9 @@ static uint32_t find_busy_core(const struct pto_scheduler *scheduler)
     return PTO_NO_TASK;
 }
 
-// After a step that found nothing to do. The deadline restarts with every completion of any thread's core. A thread without a busy core
-// waits a quarter longer, so that one that can name the core speaks first.
+// After a step that found nothing to do. The deadline restarts with every completion of any
+// thread's core. A thread without a busy core waits a quarter longer, so that one that can name the
+// core speaks first.
 enum pto_step pto__scheduler_idle(struct pto_scheduler *scheduler)
 {
     // X1: the host writes by DMA; a copy of the line in this core's cache would hide it.

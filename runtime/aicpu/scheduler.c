@@ -114,7 +114,8 @@ void pto_scheduler_begin(struct pto_scheduler *scheduler, const struct pto_launc
     pto_cpu_refresh(&scheduler->handshakes[scheduler->core_begin],
                     sizeof(struct pto_handshake) *
                         (uint64_t)(scheduler->core_end - scheduler->core_begin));
-    uint32_t executors = pto_cpu_load(&launch->executor_count) / scheduler->scheduler_count;
+    uint32_t executors = pto__min_u32(pto_cpu_load(&launch->executor_count), PTO_CORE_COUNT_MAX) /
+                         scheduler->scheduler_count;
     while ((uint32_t)1 << scheduler->share_shift < 2 * executors) {
         scheduler->share_shift++;
     }

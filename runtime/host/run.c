@@ -14,6 +14,8 @@ void pto__runner_fail(struct pto_runner *runner, const struct pto_error *err)
     pthread_mutex_lock(&runner->ledger_mutex);
     if (atomic_load(&runner->state) == PTO_RUNNER_READY) {
         runner->failure = *err;
+        runner->failed_run =
+            atomic_load(&runner->run_thread) != 0 ? atomic_load(&runner->run_count) : 0;
         atomic_store(&runner->state, PTO_RUNNER_FAILED);
     }
     pthread_mutex_unlock(&runner->ledger_mutex);
@@ -281,7 +283,13 @@ enum pto_status pto_runner_run(struct pto_runner *runner, struct pto_graph *grap
     if (graph == NULL) {
         return pto_fail(err, PTO_E_ARGUMENT, "run: the graph is NULL");
     }
-    pthread_mutex_lock(&runner->run_mutex);
+    // One caller's options say whether and how waiting for others may be ended.
+    int has_options = options != NULL && options->size == sizeof(*options);
+    status = pto__runner_poll_turn(runner, has_options ? options->poll : NULL,
+                                   has_options ? options->poll_context : NULL, err);
+    if (status != PTO_OK) {
+        return status;
+    }
     pthread_rwlock_rdlock(&runner->use_lock);
     uint32_t scheduler_count;
     status = pto__runner_require_ready(runner, "run", err);
@@ -298,7 +306,7 @@ enum pto_status pto_runner_run(struct pto_runner *runner, struct pto_graph *grap
         pto__graph_unpin(graph);
     }
     pthread_rwlock_unlock(&runner->use_lock);
-    pthread_mutex_unlock(&runner->run_mutex);
+    pto__runner_end_turn(runner);
     return status;
 }
 
@@ -314,8 +322,8 @@ enum pto_status pto_runner_handshake_results(struct pto_runner *runner,
     if (status != PTO_OK) {
         return status;
     }
-    // With run_mutex: a run in progress is still writing them.
-    pthread_mutex_lock(&runner->run_mutex);
+    // A run in progress is still writing them.
+    pto__runner_take_turn(runner);
     struct pto_handshake *handshakes = NULL;
     if (atomic_load(&runner->state) == PTO_RUNNER_CLOSED) {
         status = pto_fail(err, PTO_E_STATE,
@@ -346,7 +354,7 @@ enum pto_status pto_runner_handshake_results(struct pto_runner *runner,
         *out_count = runner->core_count;
     }
 out:
-    pthread_mutex_unlock(&runner->run_mutex);
+    pto__runner_end_turn(runner);
     free(handshakes);
     return status;
 }

@@ -282,7 +282,7 @@ static void begin_programs(struct pto_backend *device)
     atomic_store(&device->schedulers_active, device->scheduler_count);
     atomic_store(&device->cores_active, device->core_count);
     atomic_store(&device->killed_core, PTO_NO_TASK);
-    atomic_store(&device->fault_signal, 0);
+    atomic_store(&device->fault_core, PTO_NO_TASK);
     atomic_store(&device->fault_address, 0);
 }
 
@@ -315,7 +315,8 @@ static void describe_failure(struct pto_backend *device, struct pto_launch_outco
                      "The run had ended before, but this kernel did not return.");
         }
         name_killed_core(device, &out->report, core);
-    } else if (out->report.fail_kind == PTO_FAIL_FAULT) {
+    } else if (out->report.fail_kind == PTO_FAIL_FAULT &&
+               out->report.core == atomic_load(&device->fault_core)) {
         out->fault_address = atomic_load(&device->fault_address);
     }
 }

@@ -99,8 +99,8 @@ struct pto_backend {
     _Atomic uint32_t schedulers_active; // scheduler threads that have not left
     _Atomic uint32_t cores_active;      // cores that have not left
     _Atomic uint32_t killed_core;       // the first whose kernel the monitor ended, or PTO_NO_TASK
-    _Atomic uint64_t fault_address;
-    _Atomic uint32_t fault_signal;
+    _Atomic uint32_t fault_core;        // the first whose kernel faulted, or PTO_NO_TASK
+    _Atomic uint64_t fault_address;     // of that core
     _Alignas(64) _Atomic uint32_t helpers_asleep;
     _Atomic uint32_t caller_asleep;
 

@@ -27,10 +27,10 @@
 #define TURNS_PER_LOOK 16u
 #define IDLE_TURNS_MAX 1000u
 
-// Alone, a lane needs no locks, and the hints no read-modify-write: of the cost of a short task that
-// is a third. Lane 0 goes in and out of it between two turns. Whoever else may step a program counts
-// itself `inside` first and then looks at the flag; lane 0 sets the flag first and then looks
-// whether anybody is inside.
+// Alone, a lane needs no locks, and the hints no read-modify-write: of the cost of a short task
+// that is a third. Lane 0 goes in and out of it between two turns. Whoever else may step a program
+// counts itself `inside` first and then looks at the flag; lane 0 sets the flag first and then
+// looks whether anybody is inside.
 static void enter_exclusive(struct pto_sim_lane *lane)
 {
     struct pto_backend *device = lane->device;
@@ -180,8 +180,10 @@ static void contain_fault(struct pto_sim_lane *lane)
         uint32_t none = PTO_NO_TASK;
         atomic_compare_exchange_strong(&device->killed_core, &none, core);
     } else {
-        atomic_store(&device->fault_address, lane->fault.address);
-        atomic_store(&device->fault_signal, (uint32_t)lane->fault.signal);
+        uint32_t none = PTO_NO_TASK;
+        if (atomic_compare_exchange_strong(&device->fault_core, &none, core)) {
+            atomic_store(&device->fault_address, lane->fault.address);
+        }
     }
     struct pto_core_line *line = &device->block->handshakes[core].core;
     pto_core_store(&line->fail_kind, ended ? PTO_FAIL_HANG : PTO_FAIL_FAULT);
@@ -310,7 +312,8 @@ static bool is_over(const struct pto_backend *device)
 static void caller_sleep(struct pto_backend *device)
 {
     pthread_mutex_lock(&device->mutex);
-    // Whoever makes work from here on sees the flag; whoever did before is seen by pto__sim_has_work().
+    // Whoever makes work from here on sees the flag; whoever did before is seen by
+    // pto__sim_has_work().
     atomic_store(&device->caller_asleep, 1);
     if (!pto__sim_has_work(device)) {
         pto__wait_for(&device->caller_wake, &device->mutex, CALLER_SLEEP_NS);

@@ -4,9 +4,10 @@
 // Deadlines live in the scheduler, and a lane that is inside a kernel does not step it; so the
 // monitor does, every period. When the schedulers have left and a core has not, its kernel is ended
 // by a signal to its lane: at once if the scheduler's deadline passed, else (the run failed
-// elsewhere, or was stopped) once it had as long again. Lane 0 alone steps its scheduler itself, and
-// the deadline of a kernel that it is in is the monitor's. A launch that is over within a period is
-// never waited for: after a period without one the monitor sleeps until a launch wakes it.
+// elsewhere, or was stopped) once it had as long again. Lane 0 alone steps its scheduler itself,
+// and the deadline of a kernel that it is in is the monitor's. A launch that is over within a
+// period is never waited for: after a period without one the monitor sleeps until a launch wakes
+// it.
 #include <signal.h>
 #include <string.h>
 

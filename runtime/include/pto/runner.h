@@ -92,6 +92,7 @@ PTO_API PTO_NODISCARD enum pto_status pto_runner_create(struct pto_runner **out_
                                                         struct pto_error *err);
 
 // Finalizes if need be and frees; NULL is allowed. In a forked child it only frees host memory.
+// From inside the runner's own poll function it does nothing.
 PTO_API void pto_runner_destroy(struct pto_runner *runner);
 
 // Opens the device and loads both programs. A failed init leaves the runner closed.
