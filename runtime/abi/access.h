@@ -34,8 +34,8 @@
 //   pto_core_peek                load of what the scheduler may be writing, when nothing hangs on
 //                                how old it is
 //   pto_core_store               into the core's cache
-//   pto_core_observe             load, then wait for the core's cache operations; what was published
-//                                before it is visible after it, for lines invalidated before it
+//   pto_core_observe             load, then wait for the core's cache operations; what was
+//                                published before it is visible after it, in lines not cached since
 //   pto_core_publish             waits for the core's cache operations, stores, writes the line
 //                                back, waits for that
 //   pto_core_invalidate_line     the next load of the line comes from memory
@@ -45,6 +45,7 @@
 //   pto_core_ring                hint: this core has news (simulator only)
 //   pto_core_pause               hint: this core found nothing to do
 //   pto_core_task_begin, pto_core_task_end   note: the kernel of a task is about to run, has run
+//   pto_core_should_yield        hint: come back after this task (simulator only)
 #ifndef PTO_ABI_ACCESS_H
 #define PTO_ABI_ACCESS_H
 

@@ -90,4 +90,10 @@ static inline PTO_AICORE void pto_core_ring(uint64_t hints, uint32_t core)
     (void)core;
 }
 
+static inline PTO_AICORE int pto_core_should_yield(uint64_t hints)
+{
+    (void)hints;
+    return 0;
+}
+
 #endif // PTO_ABI_ACCESS_AICORE_H

@@ -23,12 +23,12 @@ extern struct pto_explore_table pto_explore_table;
 __attribute__((weak, visibility("default"))) struct pto_explore_table pto_explore_table = {
     PTO_ABI_VERSION, 0, NULL, __start_pto_explore_sites, __stop_pto_explore_sites};
 
-#define PTO_EXPLORE_HERE(operation_, text_)                                                 \
-    (__extension__({                                                                        \
-        __attribute__((section(PTO_EXPLORE_SITE_SECTION), used,                             \
-                       aligned(64))) static const struct pto_explore_site pto_here = {      \
-            __FILE__, __func__, text_, __LINE__, PTO_EXPLORE_##operation_, {0, 0, 0, 0}};   \
-        &pto_here;                                                                          \
+#define PTO_EXPLORE_HERE(operation_, text_)                                               \
+    (__extension__({                                                                      \
+        __attribute__((section(PTO_EXPLORE_SITE_SECTION), used,                           \
+                       aligned(64))) static const struct pto_explore_site pto_here = {    \
+            __FILE__, __func__, text_, __LINE__, PTO_EXPLORE_##operation_, {0, 0, 0, 0}}; \
+        &pto_here;                                                                        \
     }))
 
 static inline uint64_t pto__explore(const struct pto_explore_site *site, const void *address,
@@ -134,6 +134,12 @@ static inline void pto_core_ring(uint64_t hints, uint32_t core)
 {
     (void)hints;
     (void)core;
+}
+
+static inline int pto_core_should_yield(uint64_t hints)
+{
+    (void)hints;
+    return 0;
 }
 
 #endif // PTO_ABI_ACCESS_EXPLORE_H

@@ -63,12 +63,32 @@ static inline void pto_cpu_refresh(const void *address, uint64_t size_bytes)
 
 // The hint words carry no data: a bit is set after a publish and taken before an observe, both by
 // read-modify-write, so a taken bit has the publish behind it, and one set too late stays for the
-// next time.
+// next time. While one thread does everything, plain loads and stores do.
+static inline uint64_t pto_hint_set(const struct pto_hints *hints, uint64_t *word, uint64_t bits)
+{
+    if (__atomic_load_n(&hints->exclusive, __ATOMIC_RELAXED) != 0) {
+        uint64_t before = __atomic_load_n(word, __ATOMIC_RELAXED);
+        __atomic_store_n(word, before | bits, __ATOMIC_RELAXED);
+        return before;
+    }
+    return __atomic_fetch_or(word, bits, __ATOMIC_SEQ_CST);
+}
+
+static inline uint64_t pto_hint_clear(const struct pto_hints *hints, uint64_t *word, uint64_t bits)
+{
+    if (__atomic_load_n(&hints->exclusive, __ATOMIC_RELAXED) != 0) {
+        uint64_t before = __atomic_load_n(word, __ATOMIC_RELAXED);
+        __atomic_store_n(word, before & ~bits, __ATOMIC_RELAXED);
+        return before;
+    }
+    return __atomic_fetch_and(word, ~bits, __ATOMIC_SEQ_CST);
+}
+
 static inline void pto_cpu_ring(uint64_t hints, uint32_t word, uint64_t cores)
 {
     struct pto_hints *shared = (struct pto_hints *)(uintptr_t)hints;
     if (shared != NULL) {
-        __atomic_fetch_or(&shared->runnable[word], cores, __ATOMIC_SEQ_CST);
+        pto_hint_set(shared, &shared->runnable[word], cores);
     }
 }
 
@@ -81,7 +101,7 @@ static inline uint64_t pto_cpu_take_completed(uint64_t hints, uint32_t word, uin
     if ((__atomic_load_n(&shared->completed[word], __ATOMIC_RELAXED) & cores) == 0) {
         return 0;
     }
-    return __atomic_fetch_and(&shared->completed[word], ~cores, __ATOMIC_SEQ_CST) & cores;
+    return pto_hint_clear(shared, &shared->completed[word], cores) & cores;
 }
 
 static inline uint64_t pto_cpu_clock_ns(void)
@@ -166,9 +186,14 @@ static inline void pto_core_ring(uint64_t hints, uint32_t core)
 {
     struct pto_hints *shared = (struct pto_hints *)(uintptr_t)hints;
     if (shared != NULL) {
-        __atomic_fetch_or(&shared->completed[core / 64], (uint64_t)1 << (core % 64),
-                          __ATOMIC_SEQ_CST);
+        pto_hint_set(shared, &shared->completed[core / 64], (uint64_t)1 << (core % 64));
     }
+}
+
+static inline int pto_core_should_yield(uint64_t hints)
+{
+    const struct pto_hints *shared = (const struct pto_hints *)(uintptr_t)hints;
+    return shared != NULL && __atomic_load_n(&shared->yield, __ATOMIC_RELAXED) != 0;
 }
 
 #endif // PTO_ABI_ACCESS_NATIVE_H

@@ -15,20 +15,14 @@ PTO_EXPORT void aicore_kernel_0_mix_aiv(void *args);
 extern const struct pto_kernel_entry __start_pto_kernel_entries[];
 extern const struct pto_kernel_entry __stop_pto_kernel_entries[];
 
-// Filled once, while the file is loaded, and constant from then on.
-static pto_kernel_function *functions[PTO_FUNC_ID_MAX + 1];
+pto_kernel_function *pto__kernel_functions[PTO_FUNC_ID_MAX + 1];
 
 __attribute__((constructor)) static void fill_functions(void)
 {
     for (const struct pto_kernel_entry *entry = __start_pto_kernel_entries;
          entry != __stop_pto_kernel_entries; entry++) {
-        functions[entry->func_id] = entry->function;
+        pto__kernel_functions[entry->func_id] = entry->function;
     }
-}
-
-pto_kernel_function *pto__kernel_lookup(uint32_t func_id)
-{
-    return func_id <= PTO_FUNC_ID_MAX ? functions[func_id] : NULL;
 }
 
 static void begin(void *state, const struct pto_launch *launch, uint32_t core, uint32_t type,

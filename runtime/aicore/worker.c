@@ -26,12 +26,13 @@ PTO_AICORE void pto_worker_begin(struct pto_worker *worker, PTO_GM const struct 
 
     pto_core_store(&worker->line->core_type, type);
     pto_core_store(&worker->line->physical_id, physical_id);
-    pto_core_store(&worker->line->last_task, PTO_NO_TASK);
+    worker->last_task = PTO_NO_TASK;
     pto_core_publish(&worker->line->state, PTO_CORE_RUNNING);
 }
 
 static PTO_AICORE enum pto_step leave(struct pto_worker *worker, enum pto_core_state state)
 {
+    pto_core_store(&worker->line->last_task, worker->last_task);
     pto_core_publish(&worker->line->state, (uint32_t)state); // C2
     pto_core_ring(worker->hints, worker->core);
     return PTO_STEP_LEAVE;
@@ -94,9 +95,12 @@ PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *worker, uint32_t bud
         // loaded it, so the next task reads what other cores wrote.
         pto_core_flush_cache();
         worker->completed++;
-        pto_core_store(&worker->line->last_task, task);
+        worker->last_task = task;
         // C1: waits for the flush first.
         pto_core_publish(&worker->line->completed, worker->completed);
+        if (pto_core_should_yield(worker->hints)) {
+            break;
+        }
     }
     pto_core_ring(worker->hints, worker->core);
     return PTO_STEP_BUSY;

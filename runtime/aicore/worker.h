@@ -17,13 +17,24 @@ struct pto_worker {
     uint64_t hints;
     uint32_t core;
     uint32_t completed; // tasks run in this launch
+    uint32_t last_task;
 };
 
 PTO_AICORE void pto_worker_begin(struct pto_worker *worker, PTO_GM const struct pto_launch *launch,
                                  uint32_t core, uint32_t type, uint32_t physical_id);
 PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *worker, uint32_t budget);
 
-// The kernel with this number, or NULL. Each target's entry file defines it.
+// The kernel with this number, or NULL.
+#if defined(__CCE_AICORE__)
 PTO_AICORE pto_kernel_function *pto__kernel_lookup(uint32_t func_id);
+#else
+// Filled by the entry file while the program is loaded, and constant from then on.
+extern pto_kernel_function *pto__kernel_functions[PTO_FUNC_ID_MAX + 1];
+
+static inline pto_kernel_function *pto__kernel_lookup(uint32_t func_id)
+{
+    return func_id <= PTO_FUNC_ID_MAX ? pto__kernel_functions[func_id] : NULL;
+}
+#endif
 
 #endif // PTO_AICORE_WORKER_H

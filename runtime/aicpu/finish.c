@@ -84,7 +84,7 @@ enum pto_step pto__scheduler_report_core(struct pto_scheduler *scheduler, uint32
     uint32_t queued = pto_own_load(&note->queued);
     uint32_t retired = pto_own_load(&note->retired);
     if (retired != queued) {
-        task = pto_own_load(&note->ring[retired % PTO_RING_DEPTH]);
+        task = pto_cpu_load(&handshake->dispatch.ring[retired % PTO_RING_DEPTH]);
         func_id = pto_cpu_load16(&scheduler->records[task].func_id);
     }
     struct pto_report report = {
@@ -115,13 +115,14 @@ static uint32_t find_busy_core(const struct pto_scheduler *scheduler)
     return PTO_NO_TASK;
 }
 
-// The deadline restarts with every completion of any thread's core. A thread without a busy core
-// waits a quarter longer, so that one that can name the core speaks first.
+// After a step that found nothing to do. The deadline restarts with every completion of any
+// thread's core. A thread without a busy core waits a quarter longer, so that one that can name the
+// core speaks first.
 enum pto_step pto__scheduler_idle(struct pto_scheduler *scheduler)
 {
     uint64_t now = pto_cpu_clock_ns();
     if (now >= scheduler->next_look_ns) {
-        // X1: a request that comes by DMA is not seen in a line that this core's cache holds.
+        // X1: the host writes by DMA; a copy of the line in this core's cache would hide it.
         scheduler->next_look_ns = now + PTO_STOP_LOOK_NS;
         pto_cpu_refresh(scheduler->control, sizeof(*scheduler->control));
     }

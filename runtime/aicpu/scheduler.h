@@ -49,7 +49,9 @@ struct pto_scheduler {
     uint32_t core_end;
     uint32_t word_begin; // words of the sets that hold them: [word_begin, word_end)
     uint32_t word_end;
-    uint32_t executor_count; // this thread's share, at least 1
+    uint32_t share_shift; // 2^share_shift >= twice this thread's share of the executors
+    uint32_t busy_max;    // cores to keep busy at most
+    uint32_t busy_count;  // owned cores that are not idle
     uint32_t depth_min;
     uint32_t alone; // 1: the only thread, so shared words need no read-modify-write
 
@@ -78,13 +80,9 @@ void pto_scheduler_begin(struct pto_scheduler *scheduler, const struct pto_launc
                          uint32_t index);
 enum pto_step pto_scheduler_step(struct pto_scheduler *scheduler);
 
-// dispatch.c: appends a task to this thread's ready queue.
-void pto__scheduler_push(struct pto_scheduler *scheduler, uint32_t task);
-
-// dispatch.c: queues a task to a core that has room, and behind it what can be chained to it;
-// leaves room for `reserve` further tasks.
-void pto__scheduler_put(struct pto_scheduler *scheduler, uint32_t core, uint32_t task,
-                        uint32_t reserve);
+// dispatch.c: queues tasks to a core that has room for them, and what can be chained to them.
+void pto__scheduler_put(struct pto_scheduler *scheduler, uint32_t core, const uint32_t *tasks,
+                        uint32_t count);
 
 // dispatch.c: hands out ready tasks and publishes what was put. Returns how many it handed out.
 uint32_t pto__scheduler_dispatch(struct pto_scheduler *scheduler);

@@ -77,10 +77,11 @@ static enum pto_status explorer_path(const char *path, const char *what, char **
     if (status == PTO_OK) {
         status = pto__program_check(found, PTO_MACHINE_NATIVE, explore_symbols, what, err);
     } else if (status == PTO_E_FILE) {
-        status = pto_fail(err, PTO_E_FILE,
-                          "init: the backend 'explore' needs %s, the explorer's build of %s, and it "
-                          "is not there; pto_add_kernels() and the project's own build make both",
-                          text, path);
+        status =
+            pto_fail(err, PTO_E_FILE,
+                     "init: the backend 'explore' needs %s, the explorer's build of %s, and it "
+                     "is not there; pto_add_kernels() and the project's own build make both",
+                     text, path);
     }
     free(text);
     *out_path = found;
@@ -144,8 +145,8 @@ static enum pto_status allocate(struct pto_backend *device, uint64_t size_bytes,
                                 uint64_t *out_address, struct pto_error *err)
 {
     pthread_mutex_lock(&device->mutex);
-    enum pto_status status = pto__arena_allocate(pto__explorer_arena(device->explorer), size_bytes,
-                                                 out_address, err);
+    enum pto_status status =
+        pto__arena_allocate(pto__explorer_arena(device->explorer), size_bytes, out_address, err);
     pthread_mutex_unlock(&device->mutex);
     return status;
 }
@@ -250,8 +251,7 @@ static enum pto_status run_schedules(struct pto_backend *device,
         .hang_task = PTO_NO_TASK,
     };
     struct snapshot snapshot = {0};
-    enum pto_status status =
-        device->schedules > 1 ? snapshot_take(&snapshot, arena, err) : PTO_OK;
+    enum pto_status status = device->schedules > 1 ? snapshot_take(&snapshot, arena, err) : PTO_OK;
     for (uint64_t i = 0; status == PTO_OK && i < device->schedules; i++) {
         if (i != 0) {
             snapshot_restore(&snapshot, arena);

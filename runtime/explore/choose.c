@@ -13,9 +13,8 @@ static uint32_t search_choice(struct pto_model *model, uint32_t count)
         return 0;
     }
     if (it->choice_index == it->choice_count) {
-        struct pto_choice *choices =
-            pto__grow(model, it->choices, &it->choice_capacity, it->choice_count + 1,
-                      sizeof(*it->choices));
+        struct pto_choice *choices = pto__grow(model, it->choices, &it->choice_capacity,
+                                               it->choice_count + 1, sizeof(*it->choices));
         if (choices == NULL) {
             return 0;
         }
@@ -180,14 +179,13 @@ static void request_stop(struct pto_model *model)
 {
     uint32_t word;
     uint32_t line = pto__line_at(model, &model->block->control.stop, &word);
-    struct pto_model_write *writes =
-        pto__grow(model, model->writes, &model->write_capacity, model->write_count + 1,
-                  sizeof(*model->writes));
+    struct pto_model_write *writes = pto__grow(model, model->writes, &model->write_capacity,
+                                               model->write_count + 1, sizeof(*model->writes));
     model->writes = writes;
     uint32_t version = model->write_count++;
     struct pto_model_line *it = &model->lines[line];
-    writes[version] = (struct pto_model_write){
-        .value = 1, .previous = it->latest[word], .agent = PTO_AGENT_HOST};
+    writes[version] =
+        (struct pto_model_write){.value = 1, .previous = it->latest[word], .agent = PTO_AGENT_HOST};
     if (model->host_dma_unseen && it->cpu_view == PTO_CPU_COHERENT) {
         it->cpu_view = PTO_CPU_STALE;
         for (uint32_t i = 0; i < PTO_MODEL_WORDS; i++) {

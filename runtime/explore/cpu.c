@@ -42,9 +42,8 @@ static uint32_t renumber(struct pto_model *model, uint32_t line, uint32_t word, 
     if (version > it->memory[word]) {
         return version;
     }
-    struct pto_model_write *writes =
-        pto__grow(model, model->writes, &model->write_capacity, model->write_count + 1,
-                  sizeof(*model->writes));
+    struct pto_model_write *writes = pto__grow(model, model->writes, &model->write_capacity,
+                                               model->write_count + 1, sizeof(*model->writes));
     model->writes = writes;
     uint32_t later = model->write_count++;
     writes[later] = writes[version];

@@ -16,8 +16,8 @@
 
 // What the hardware is taken to do.
 enum pto_explore_profile {
-    PTO_PROFILE_A2A3, // the AICPU's caches do not see host DMA
-    PTO_PROFILE_A5,   // they do
+    PTO_PROFILE_A2A3,     // the AICPU's caches do not see host DMA
+    PTO_PROFILE_A5,       // they do
     PTO_PROFILE_PARANOID, // as A2A3; every access is a point of choice, evictions are frequent
 };
 
@@ -31,14 +31,14 @@ enum pto_explore_policy {
 
 enum pto_finding_kind {
     PTO_FINDING_NONE = 0,
-    PTO_FINDING_STALE,     // a read saw an older version than the newest ordered before it
-    PTO_FINDING_UNORDERED, // two accesses, one a write, with no order between them
-    PTO_FINDING_SHARED_LINE, // two cores write one line without order
-    PTO_FINDING_OVERWRITTEN, // a write-back put old bytes over another agent's
-    PTO_FINDING_UNWRITTEN,   // a read of what nobody wrote
+    PTO_FINDING_STALE,            // a read saw an older version than the newest ordered before it
+    PTO_FINDING_UNORDERED,        // two accesses, one a write, with no order between them
+    PTO_FINDING_SHARED_LINE,      // two cores write one line without order
+    PTO_FINDING_OVERWRITTEN,      // a write-back put old bytes over another agent's
+    PTO_FINDING_UNWRITTEN,        // a read of what nobody wrote
     PTO_FINDING_NOT_WRITTEN_BACK, // the launch ended with a line only a cache holds
-    PTO_FINDING_DEADLOCK,    // no agent can go on
-    PTO_FINDING_ENDLESS,     // the launch did not end within its budget of steps
+    PTO_FINDING_DEADLOCK,         // no agent can go on
+    PTO_FINDING_ENDLESS,          // the launch did not end within its budget of steps
     PTO_FINDING_TASK_TWICE,
     PTO_FINDING_TASK_NEVER,
     PTO_FINDING_TASK_EARLY, // before a predecessor had ended
@@ -86,9 +86,9 @@ struct pto_explore_run {
     enum pto_explore_policy policy;
     // Things that happen to the launch, for tests.
     uint32_t extra_entries; // AICPU threads that the launch did not ask for
-    uint32_t stop_at_step; // the host asks for the end at this step; 0: never
-    uint32_t hang_task;    // whose kernel never returns, else PTO_NO_TASK
-    bool hasty_clock;      // time passes for no reason, so deadlines pass while agents can go on
+    uint32_t stop_at_step;  // the host asks for the end at this step; 0: never
+    uint32_t hang_task;     // whose kernel never returns, else PTO_NO_TASK
+    bool hasty_clock;       // time passes for no reason, so deadlines pass while agents can go on
     // One access that means less than it says, for tests of the explorer.
     const struct pto_explore_site *mutant; // NULL: none
     uint32_t mutant_variant;               // 1..pto__explore_variant_count

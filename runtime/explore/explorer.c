@@ -28,9 +28,8 @@ static enum pto_status load(const char *path, void **out_handle, struct pto_expl
     }
     *table = dlsym(*out_handle, PTO_EXPLORE_TABLE_SYMBOL);
     if (*table == NULL) {
-        return pto_fail(err, PTO_E_PROGRAM,
-                        "%s is not built for the explorer: it has no symbol %s", path,
-                        PTO_EXPLORE_TABLE_SYMBOL);
+        return pto_fail(err, PTO_E_PROGRAM, "%s is not built for the explorer: it has no symbol %s",
+                        path, PTO_EXPLORE_TABLE_SYMBOL);
     }
     if ((*table)->version != PTO_ABI_VERSION) {
         return pto_fail(err, PTO_E_PROGRAM,

@@ -4,6 +4,8 @@
 // Accesses that meet other agents are points of choice. A plain load or store is not, unless the
 // profile wants it: if its order is right nobody can tell when it was made, and if it is not the
 // oracle says so whenever it was made.
+#include <string.h>
+
 #include "explore/layout.h"
 
 // Initial-exec would be faster, but a library that is loaded late may not use it.
@@ -140,8 +142,7 @@ static uint64_t load_plain(struct pto_model *model, struct pto_model_agent *agen
     if (size_bytes == sizeof(uint32_t)) {
         return low;
     }
-    uint64_t high =
-        load_word(model, agent, (const uint8_t *)address + 4, PTO_READ_PLAIN, &version);
+    uint64_t high = load_word(model, agent, (const uint8_t *)address + 4, PTO_READ_PLAIN, &version);
     return high << 32 | low;
 }
 
@@ -181,8 +182,8 @@ static void store(struct pto_model *model, struct pto_model_agent *agent, const 
     }
 }
 
-static void store_plain(struct pto_model *model, struct pto_model_agent *agent,
-                        const void *address, uint32_t value)
+static void store_plain(struct pto_model *model, struct pto_model_agent *agent, const void *address,
+                        uint32_t value)
 {
     if (model->yield_always) {
         pto__point(model);
@@ -312,9 +313,7 @@ static void core_cache(struct pto_model *model, struct pto_model_agent *agent, c
     case PTO_EXPLORE_CORE_INVALIDATE:
         pto__core_queue(model, agent, line, PTO_PENDING_INVALIDATE);
         break;
-    case PTO_EXPLORE_CORE_WRITE_LINE:
-        pto__core_queue(model, agent, line, PTO_PENDING_WRITE);
-        break;
+    case PTO_EXPLORE_CORE_WRITE_LINE: pto__core_queue(model, agent, line, PTO_PENDING_WRITE); break;
     case PTO_EXPLORE_CORE_FLUSH: pto__core_queue(model, agent, 0, PTO_PENDING_FLUSH); break;
     default: pto__core_barrier(model, agent); break;
     }
@@ -363,6 +362,13 @@ uint64_t pto__explore_access(const struct pto_explore_site *site, const void *ad
     struct pto_model_agent *agent = pto__current(model);
     agent->site = site;
     if (address != NULL && !pto__arena_holds(model->arena, (uint64_t)(uintptr_t)address)) {
+        const uint8_t *stack = agent->coroutine.mapping;
+        if (site->operation == PTO_EXPLORE_CPU_LOAD &&
+            (uintptr_t)address - (uintptr_t)stack < agent->coroutine.mapping_bytes) {
+            uint32_t own; // a variable of the program's own, passed where a shared word could be
+            memcpy(&own, address, sizeof(own));
+            return own;
+        }
         pto__violate(model, &(struct pto_explore_finding){
                                 .kind = PTO_FINDING_UNWRITTEN,
                                 .agent = agent->id,

@@ -12,13 +12,13 @@ struct field {
     uint32_t is_array;
 };
 
-#define FIELD(type, prefix, member, edge)                                                        \
-    {                                                                                            \
-        offsetof(type, member), sizeof(((type *)0)->member), prefix #member, edge, 0             \
+#define FIELD(type, prefix, member, edge)                                            \
+    {                                                                                \
+        offsetof(type, member), sizeof(((type *)0)->member), prefix #member, edge, 0 \
     }
-#define ARRAY(type, prefix, member, edge)                                                        \
-    {                                                                                            \
-        offsetof(type, member), sizeof(((type *)0)->member), prefix #member, edge, 1             \
+#define ARRAY(type, prefix, member, edge)                                            \
+    {                                                                                \
+        offsetof(type, member), sizeof(((type *)0)->member), prefix #member, edge, 1 \
     }
 
 static const struct field shared_fields[] = {
@@ -49,7 +49,6 @@ static const struct field handshake_fields[] = {
     FIELD(struct pto_handshake, "", note.queued, "H1"),
     FIELD(struct pto_handshake, "", note.retired, "H1"),
     FIELD(struct pto_handshake, "", note.published, "H1"),
-    ARRAY(struct pto_handshake, "", note.ring, "H1"),
 };
 
 static const struct field block_fields[] = {

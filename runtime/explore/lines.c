@@ -42,8 +42,8 @@ static uint32_t add_line(struct pto_model *model, uint64_t address, uint32_t tas
 {
     uint32_t index = model->line_count;
     // Both arrays first, so that a failure changes nothing.
-    struct pto_model_line *lines = pto__grow(model, model->lines, &model->line_capacity, index + 1,
-                                             sizeof(*model->lines));
+    struct pto_model_line *lines =
+        pto__grow(model, model->lines, &model->line_capacity, index + 1, sizeof(*model->lines));
     if (lines == NULL) {
         return 0;
     }
@@ -87,8 +87,8 @@ uint32_t pto__line_at(struct pto_model *model, const void *address, uint32_t *ou
     uint32_t *index = &model->arena->line_index[pto__arena_line(model->arena, place)];
     if (*index == 0) {
         uint64_t line_address = place & ~(uint64_t)(PTO_CACHE_LINE_SIZE - 1);
-        uint32_t added = add_line(model, line_address, PTO_NO_TASK,
-                                  first_version(model, line_address));
+        uint32_t added =
+            add_line(model, line_address, PTO_NO_TASK, first_version(model, line_address));
         *index = added;
     }
     return *index;

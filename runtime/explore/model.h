@@ -171,11 +171,11 @@ struct pto_model {
     struct pto_coroutine main;
 
     // This launch's rules, from profile and seed.
-    bool host_dma_unseen;   // AICPU caches do not see host DMA
-    bool yield_always;      // every access is a point of choice, not only those that meet others
-    bool start_poisoned;    // caches hold lines of before the launch
-    uint32_t drain_mask;    // a background event one time in mask + 1
-    uint32_t evict_mask;    // an eviction one time in mask + 1; UINT32_MAX: never
+    bool host_dma_unseen; // AICPU caches do not see host DMA
+    bool yield_always;    // every access is a point of choice, not only those that meet others
+    bool start_poisoned;  // caches hold lines of before the launch
+    uint32_t drain_mask;  // a background event one time in mask + 1
+    uint32_t evict_mask;  // an eviction one time in mask + 1; UINT32_MAX: never
 
     struct pto_model_agent *agents;
     uint32_t agent_count;

@@ -10,8 +10,8 @@
 
 static struct pto_explore_finding describe(const struct pto_model *model,
                                            const struct pto_model_agent *agent,
-                                           enum pto_finding_kind kind, uint32_t line,
-                                           uint32_t word, uint32_t version)
+                                           enum pto_finding_kind kind, uint32_t line, uint32_t word,
+                                           uint32_t version)
 {
     return (struct pto_explore_finding){
         .kind = kind,
@@ -38,7 +38,8 @@ static const char *stale_advice(const struct pto_model *model, const struct pto_
         return agent->is_core
                    ? "the reader's cache holds the line since before: it must invalidate it, and "
                      "wait for that at a barrier"
-                   : "the AICPU's cache holds the line since before the host's DMA: pto_cpu_refresh";
+                   : "the AICPU's cache holds the line since before the host's DMA: "
+                     "pto_cpu_refresh";
     }
     if (writer == PTO_AGENT_HOST) {
         return "an old line was written over the host's";
@@ -157,9 +158,8 @@ uint32_t pto__write(struct pto_model *model, struct pto_model_agent *agent, uint
         check_sharing(model, agent, line);
     }
     *only = *only == PTO_AGENT_HOST || *only == agent->id ? agent->id : UINT32_MAX;
-    struct pto_model_write *writes =
-        pto__grow(model, model->writes, &model->write_capacity, model->write_count + 1,
-                  sizeof(*model->writes));
+    struct pto_model_write *writes = pto__grow(model, model->writes, &model->write_capacity,
+                                               model->write_count + 1, sizeof(*model->writes));
     model->writes = writes;
     uint32_t version = model->write_count++;
     struct pto_model_line *it = &model->lines[line];
@@ -213,7 +213,8 @@ void pto__check_end(struct pto_model *model)
             }
         }
         for (uint32_t core = 0; core < model->core_count; core++) {
-            const struct pto_model_copy *copy = &model->copies[(uint64_t)line * model->core_count + core];
+            const struct pto_model_copy *copy =
+                &model->copies[(uint64_t)line * model->core_count + core];
             if (copy->valid && copy->dirty != 0 &&
                 model->agents[model->scheduler_count + core].state != PTO_AGENT_HUNG) {
                 dirty_word = (uint32_t)__builtin_ctz(copy->dirty);

@@ -64,8 +64,8 @@ __attribute__((format(printf, 2, 3))) static void append(struct writer *writer, 
 {
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(writer->text + writer->used, writer->size - writer->used, format,
-                           arguments);
+    int length =
+        vsnprintf(writer->text + writer->used, writer->size - writer->used, format, arguments);
     va_end(arguments);
     if (length > 0) {
         writer->used += (size_t)length;
@@ -204,8 +204,8 @@ static void describe_core(struct writer *writer, const struct pto_model *model,
         return;
     }
     const struct pto_model_line *it = &model->lines[line];
-    const struct pto_model_copy *copy = &model->copies[(uint64_t)line * model->core_count +
-                                                       agent->index];
+    const struct pto_model_copy *copy =
+        &model->copies[(uint64_t)line * model->core_count + agent->index];
     append(writer, " began %u tasks and waits for more: dispatch.queued is %u, command %u",
            (unsigned)agent->tasks, (unsigned)pto__value(model, line, 0, it->memory[0]),
            (unsigned)pto__value(model, line, 1, it->memory[1]));
@@ -267,8 +267,7 @@ void pto__report_deadlock(struct pto_model *model)
 }
 
 void pto__trace(struct pto_model *model, const struct pto_model_agent *agent,
-                const struct pto_explore_site *site, uint32_t line, uint32_t word,
-                uint32_t version)
+                const struct pto_explore_site *site, uint32_t line, uint32_t word, uint32_t version)
 {
     struct pto_explore_trace *trace = model->trace;
     char name[96];

@@ -16,8 +16,8 @@ bool pto__tasks_begin(struct pto_model *model)
     model->image = image;
     model->records = (const struct pto_task_record *)(const void *)(bytes + image->record_offset);
     model->successors = (const uint32_t *)(const void *)(bytes + image->successor_offset);
-    struct pto_model_task *tasks = pto__grow(model, model->tasks, &model->task_capacity, count + 1,
-                                             sizeof(*model->tasks));
+    struct pto_model_task *tasks =
+        pto__grow(model, model->tasks, &model->task_capacity, count + 1, sizeof(*model->tasks));
     if (tasks == NULL) {
         return false;
     }
@@ -47,10 +47,8 @@ bool pto__tasks_begin(struct pto_model *model)
 
 void pto__task_begin(struct pto_model *model, struct pto_model_agent *agent, uint32_t task)
 {
-    struct pto_explore_finding finding = {.agent = agent->id,
-                                          .other = PTO_AGENT_HOST,
-                                          .site = agent->site,
-                                          .task = task};
+    struct pto_explore_finding finding = {
+        .agent = agent->id, .other = PTO_AGENT_HOST, .site = agent->site, .task = task};
     agent->task = task;
     agent->tasks++;
     if (task >= model->run->task_count) {
@@ -151,9 +149,7 @@ void pto__check_tasks(struct pto_model *model)
     case PTO_REPORT_STOPPED:
         wrong = !model->stopped ? "it says that the host asked for the end" : NULL;
         break;
-    case PTO_REPORT_TIMEOUT:
-        wrong = timeout_fault(model, report);
-        break;
+    case PTO_REPORT_TIMEOUT: wrong = timeout_fault(model, report); break;
     case PTO_REPORT_LAUNCH: break;
     default: wrong = "there is none"; break;
     }

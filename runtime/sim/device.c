@@ -281,20 +281,42 @@ static void begin_programs(struct pto_backend *device)
     }
     atomic_store(&device->schedulers_active, device->scheduler_count);
     atomic_store(&device->cores_active, device->core_count);
-    atomic_store(&device->killed, 0);
-    atomic_store(&device->fault_signal, 0);
+    atomic_store(&device->killed_core, PTO_NO_TASK);
+    atomic_store(&device->fault_core, PTO_NO_TASK);
     atomic_store(&device->fault_address, 0);
+}
+
+// The scheduler names a core that does not answer. Here that may be one that no lane came to,
+// because of a kernel that does not return on another; which that is, the monitor knows.
+static void name_killed_core(struct pto_backend *device, struct pto_report *report, uint32_t core)
+{
+    const struct pto_handshake *handshake = &device->block->handshakes[core];
+    const struct pto_image_header *image =
+        (const struct pto_image_header *)(uintptr_t)device->block->launch.image;
+    const struct pto_task_record *records =
+        (const struct pto_task_record *)((const char *)image + image->record_offset);
+    report->status = PTO_REPORT_TIMEOUT;
+    report->core = core;
+    report->core_state = PTO_CORE_RUNNING; // until it was ended
+    report->fail_kind = PTO_FAIL_HANG;
+    report->fail_code = 0;
+    report->expected = handshake->dispatch.queued;
+    report->seen = handshake->core.completed;
+    report->task = handshake->dispatch.ring[report->seen % PTO_RING_DEPTH];
+    report->func_id = records[report->task].func_id;
 }
 
 static void describe_failure(struct pto_backend *device, struct pto_launch_outcome *out)
 {
-    if (atomic_load(&device->killed) != 0 && out->report.status != PTO_REPORT_TIMEOUT) {
-        // The run had ended otherwise, but a kernel would not come back: the device is not sane.
-        out->report.status = PTO_REPORT_TIMEOUT;
-        snprintf(out->detail, sizeof(out->detail),
-                 "a kernel that was running when the run ended did not return");
-    }
-    if (out->report.fail_kind == PTO_FAIL_FAULT) {
+    uint32_t core = atomic_load(&device->killed_core);
+    if (core != PTO_NO_TASK) {
+        if (out->report.status != PTO_REPORT_TIMEOUT) {
+            snprintf(out->detail, sizeof(out->detail),
+                     "The run had ended before, but this kernel did not return.");
+        }
+        name_killed_core(device, &out->report, core);
+    } else if (out->report.fail_kind == PTO_FAIL_FAULT &&
+               out->report.core == atomic_load(&device->fault_core)) {
         out->fault_address = atomic_load(&device->fault_address);
     }
 }

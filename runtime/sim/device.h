@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -43,6 +44,7 @@ struct pto_sim_lane {
     _Atomic uint32_t kill_step;             // the step the monitor wants ended, 0: none
     sigjmp_buf escape;                      // where a fault inside a core's program goes
     struct pto_sim_fault fault;
+    bool exclusive;         // lane 0: nobody else steps anything
     uint32_t budget;        // tasks to run in one step of a core
     uint64_t task_count;    // tasks run in this launch, by this lane
     uint64_t work_begin_ns; // when they began to be counted
@@ -52,6 +54,10 @@ struct pto_sim_lane {
     uint64_t last_poll_ns;  // lane 0: when the caller's function was last asked
     bool stopped;           // lane 0: it asked for the end
     void *signal_stack;
+    // While a thread is this lane, see pto__sim_fault_bind.
+    struct pto_sim_lane *outer; // the lane of another device that it was before, or NULL
+    sigset_t blocked;           // fault signals that it had blocked
+    bool had_blocked;           // any
 };
 
 // Launch block: what abi/launch.h describes, in one allocation.
@@ -92,9 +98,9 @@ struct pto_backend {
     _Atomic uint32_t inside;
     _Atomic uint32_t schedulers_active; // scheduler threads that have not left
     _Atomic uint32_t cores_active;      // cores that have not left
-    _Atomic uint32_t killed;            // kernels ended by the monitor in this launch
-    _Atomic uint64_t fault_address;
-    _Atomic uint32_t fault_signal;
+    _Atomic uint32_t killed_core;       // the first whose kernel the monitor ended, or PTO_NO_TASK
+    _Atomic uint32_t fault_core;        // the first whose kernel faulted, or PTO_NO_TASK
+    _Atomic uint64_t fault_address;     // of that core
     _Alignas(64) _Atomic uint32_t helpers_asleep;
     _Atomic uint32_t caller_asleep;
 
@@ -110,8 +116,10 @@ struct pto_backend {
     pthread_cond_t monitor_wake;
     _Atomic uint32_t monitor_awake;
     _Atomic uint64_t launch_count;
-    uint64_t ending_since_ns; // monitor's: when it first saw schedulers gone and cores not
-    uint64_t ending_launch;   // of which launch
+    uint32_t watched_step;     // monitor's: lane 0's step that it saw last
+    uint64_t watched_since_ns; // and since when
+    uint64_t ending_since_ns;  // monitor's: when it first saw schedulers gone and cores not
+    uint64_t ending_launch;    // of which launch
 };
 
 // lane.c
@@ -122,7 +130,11 @@ void pto__sim_lanes_stop(struct pto_backend *device);
 bool pto__sim_lane_run_caller(struct pto_backend *device, pto_poll_function *poll,
                               void *poll_context);
 // Steps the schedulers that nobody else steps. True when one did something.
-bool pto__sim_step_schedulers(struct pto_backend *device);
+bool pto__sim_step_schedulers(struct pto_backend *device, bool exclusive);
+// Whether a thread other than lane 0, which has counted itself inside, may step programs.
+bool pto__sim_may_step(const struct pto_backend *device);
+// Whether a lane without work would find some.
+bool pto__sim_has_work(const struct pto_backend *device);
 void pto__sim_wake_helpers(struct pto_backend *device);
 // Waits until no helper is inside the launch. `open` must be 0.
 void pto__sim_wait_outside(struct pto_backend *device);
@@ -135,8 +147,12 @@ void pto__sim_monitor_arm(struct pto_backend *device); // at each launch
 // fault.c: signal handlers for the faults of kernels, installed while any device is open.
 enum pto_status pto__sim_fault_open(struct pto_error *err);
 void pto__sim_fault_close(void);
-// Makes the calling thread catch faults for `lane` (NULL: for none), on a signal stack of its own.
+// Makes the calling thread catch faults for `lane`, on a signal stack of its own; NULL ends that. A
+// thread inside run() may run another device from the poll function, so lanes nest.
 void pto__sim_fault_bind(struct pto_sim_lane *lane);
+// Starts a thread with all signals blocked: those sent to the process are for its own threads.
+// Binding unblocks faults. Returns an errno number, 0 on success.
+int pto__sim_thread_create(pthread_t *thread, void *(*entry)(void *), void *argument);
 enum pto_status pto__sim_fault_prepare_lane(struct pto_sim_lane *lane, struct pto_error *err);
 void pto__sim_fault_release_lane(struct pto_sim_lane *lane);
 

@@ -189,8 +189,8 @@ static int check_mutant(struct mutant_list *list, const struct pto_explore_table
         printf("     is not in the list\n");
     }
     if (seed != 0) {
-        printf("     found by seed %" PRIu64 ", profile %s: %s\n", seed,
-               profile_names[profile - 1], result.finding.text);
+        printf("     found by seed %" PRIu64 ", profile %s: %s\n", seed, profile_names[profile - 1],
+               result.finding.text);
     } else {
         printf("     not found%s\n", kept != NULL ? kept : "");
     }
