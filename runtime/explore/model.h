@@ -302,7 +302,7 @@ void pto__stop(struct pto_model *model);
 
 // hooks.c
 pto_explore_function pto__explore_access;
-extern _Thread_local struct pto_model *pto__model;
+extern _Thread_local struct pto_model *pto__model __attribute__((tls_model("initial-exec")));
 
 // report.c: describes a violation and ends the schedule.
 void pto__violate(struct pto_model *model, const struct pto_explore_finding *finding);
@@ -332,6 +332,21 @@ static inline void pto__memory_put(struct pto_model *model, uint32_t line, uint3
     if (waiters != 0) {
         it->waiters = 0;
         pto__wake(model, waiters);
+    }
+}
+
+// One reader is remembered in place of another that is ordered before it.
+static inline void pto__note_read(struct pto_model_line *line, const struct pto_model_agent *agent,
+                                  uint32_t word)
+{
+    struct pto_model_read *reads = line->reads[word];
+    for (uint32_t i = 0; i < 2; i++) {
+        if (reads[i].site == NULL || agent->clock[reads[i].agent] >= reads[i].clock) {
+            reads[i].site = agent->site;
+            reads[i].agent = agent->id;
+            reads[i].clock = agent->clock[agent->id];
+            return;
+        }
     }
 }
 

@@ -50,22 +50,6 @@ static const char *stale_advice(const struct pto_model *model, const struct pto_
                : "it is still in the writer's store buffer: pto_cpu_publish";
 }
 
-static void note_read(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
-                      uint32_t word)
-{
-    struct pto_model_read *reads = model->lines[line].reads[word];
-    struct pto_model_read read = {
-        .site = agent->site, .agent = agent->id, .clock = agent->clock[agent->id]};
-    // One reader is remembered in place of another that is ordered before it.
-    for (uint32_t i = 0; i < 2; i++) {
-        if (reads[i].site == NULL || reads[i].agent == agent->id ||
-            agent->clock[reads[i].agent] >= reads[i].clock) {
-            reads[i] = read;
-            return;
-        }
-    }
-}
-
 void pto__check_read(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
                      uint32_t word, uint32_t seen, enum pto_read_kind kind)
 {
@@ -95,7 +79,7 @@ void pto__check_read(struct pto_model *model, struct pto_model_agent *agent, uin
         return;
     }
     if (kind == PTO_READ_PLAIN) {
-        note_read(model, agent, line, word);
+        pto__note_read(&model->lines[line], agent, word);
     }
 }
 

@@ -60,6 +60,9 @@ enum parameter {
     PARAMETER_AICORE_KERNEL_PATH,
     PARAMETER_BACKEND,
     PARAMETER_TIMEOUT,
+    PARAMETER_SEED,
+    PARAMETER_SCHEDULES,
+    PARAMETER_PROFILE,
     PARAMETER_BYTES,
     PARAMETER_PTR,
     PARAMETER_DEV_PTR,
@@ -144,7 +147,7 @@ struct signature {
     uint8_t count;
     uint8_t required;
     uint8_t positional;
-    uint8_t parameters[6]; // enum parameter
+    uint8_t parameters[9]; // enum parameter
 };
 
 extern const char *const pto__py_parameter_names[PARAMETER_COUNT];

@@ -12,9 +12,10 @@
 #include "python/runner_doc.h"
 
 static const struct signature init_signature = {
-    .op = "init", .count = 6, .required = 4, .positional = 4,
+    .op = "init", .count = 9, .required = 4, .positional = 4,
     .parameters = {PARAMETER_DEVICE_ID, PARAMETER_NUM_CORES, PARAMETER_AICPU_SO_PATH,
-                   PARAMETER_AICORE_KERNEL_PATH, PARAMETER_BACKEND, PARAMETER_TIMEOUT},
+                   PARAMETER_AICORE_KERNEL_PATH, PARAMETER_BACKEND, PARAMETER_TIMEOUT,
+                   PARAMETER_SEED, PARAMETER_SCHEDULES, PARAMETER_PROFILE},
 };
 static const struct signature allocate_tensor_signature = {
     .op = "allocate_tensor", .count = 1, .required = 1, .positional = 1,
@@ -135,24 +136,45 @@ struct init_arguments {
     PyObject *aicpu_so_path; // bytes that the config points to
     PyObject *aicore_kernel_path;
     PyObject *backend;
+    PyObject *profile;
 };
 
-static int convert_backend(const struct module_state *state, PyObject *value,
-                           struct init_arguments *out)
+// A str or None; *out_bytes keeps what *out points to.
+static int convert_name(const struct module_state *state, enum parameter parameter,
+                        PyObject *value, PyObject **out_bytes, const char **out)
 {
     if (value == NULL || value == Py_None) {
         return 0;
     }
     if (!PyUnicode_Check(value)) {
-        (void)pto__py_raise_type(state, "init", "backend must be a str or None, not %.100R", value);
+        (void)pto__py_raise_type(state, "init", "%s must be a str or None, not %.100R",
+                                 pto__py_parameter_names[parameter], value);
         return -1;
     }
-    out->backend = PyUnicode_AsEncodedString(value, "utf-8", "backslashreplace");
-    if (out->backend == NULL) {
+    *out_bytes = PyUnicode_AsEncodedString(value, "utf-8", "backslashreplace");
+    if (*out_bytes == NULL) {
         return -1;
     }
-    out->config.backend = PyBytes_AsString(out->backend);
+    *out = PyBytes_AsString(*out_bytes);
     return 0;
+}
+
+// What only the explorer takes.
+static int convert_explore(const struct module_state *state, PyObject *const *values,
+                           struct init_arguments *out)
+{
+    struct pto_config *config = &out->config;
+    if (values[0] != NULL && values[0] != Py_None &&
+        pto__py_to_uint64(state, "init", PARAMETER_SEED, values[0], PTO_E_RANGE, &config->seed) !=
+            0) {
+        return -1;
+    }
+    if (values[1] != NULL && values[1] != Py_None &&
+        pto__py_to_uint64(state, "init", PARAMETER_SCHEDULES, values[1], PTO_E_RANGE,
+                          &config->schedules) != 0) {
+        return -1;
+    }
+    return convert_name(state, PARAMETER_PROFILE, values[2], &out->profile, &config->profile);
 }
 
 static int convert_init(struct runner_object *runner, PyObject *const *values,
@@ -167,7 +189,8 @@ static int convert_init(struct runner_object *runner, PyObject *const *values,
             0 ||
         pto__py_to_path(state, "init", PARAMETER_AICORE_KERNEL_PATH, values[3],
                         &out->aicore_kernel_path) != 0 ||
-        convert_backend(state, values[4], out) != 0) {
+        convert_name(state, PARAMETER_BACKEND, values[4], &out->backend, &config->backend) != 0 ||
+        convert_explore(state, &values[6], out) != 0) {
         return -1;
     }
     if (values[5] != NULL &&
@@ -186,7 +209,7 @@ static PyObject *runner_init(PyObject *self, PyObject *const *args, Py_ssize_t a
                              PyObject *keywords)
 {
     struct runner_object *runner = as_runner(self);
-    PyObject *values[6];
+    PyObject *values[9];
     if (pto__py_parse(runner->state, &init_signature, args, arg_count, keywords, values) != 0) {
         return NULL;
     }
@@ -203,6 +226,7 @@ static PyObject *runner_init(PyObject *self, PyObject *const *args, Py_ssize_t a
     Py_XDECREF(arguments.aicpu_so_path);
     Py_XDECREF(arguments.aicore_kernel_path);
     Py_XDECREF(arguments.backend);
+    Py_XDECREF(arguments.profile);
     return result;
 }
 
