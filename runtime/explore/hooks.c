@@ -361,6 +361,8 @@ static uint64_t core_access(struct pto_model *model, struct pto_model_agent *age
         return 0;
     case PTO_EXPLORE_TASK_END: pto__task_end(model, agent, (uint32_t)value); return 0;
     case PTO_EXPLORE_CORE_PAUSE: pto__park(model); return 0;
+    case PTO_EXPLORE_KERNEL_READ: pto__kernel_touch(model, agent, address, value, false); return 0;
+    case PTO_EXPLORE_KERNEL_WRITE: pto__kernel_touch(model, agent, address, value, true); return 0;
     default: return 0;
     }
 }
@@ -372,6 +374,9 @@ uint64_t pto__explore_access(const struct pto_explore_site *site, const void *ad
     struct pto_model_agent *agent = pto__current(model);
     agent->site = site;
     if (address != NULL && !pto__arena_holds(model->arena, (uint64_t)(uintptr_t)address)) {
+        if (site->operation >= PTO_EXPLORE_KERNEL_READ) {
+            return 0; // a variable of the kernel's own
+        }
         const uint8_t *stack = agent->coroutine.mapping;
         if (site->operation == PTO_EXPLORE_CPU_LOAD &&
             (uintptr_t)address - (uintptr_t)stack < agent->coroutine.mapping_bytes) {

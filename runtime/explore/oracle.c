@@ -22,6 +22,7 @@ static struct pto_explore_finding describe(const struct pto_model *model,
         .line = line,
         .word = word,
         .task = agent->task,
+        .other_task = model->writes[version].task,
     };
 }
 
@@ -108,6 +109,7 @@ static void check_write(struct pto_model *model, struct pto_model_agent *agent, 
                                     .line = line,
                                     .word = word,
                                     .task = agent->task,
+                                    .other_task = read->task,
                                     .advice = "the word is written again before its reader has "
                                               "said that it was read",
                                 });
@@ -152,6 +154,7 @@ uint32_t pto__write(struct pto_model *model, struct pto_model_agent *agent, uint
         .previous = it->latest[word],
         .clock = agent->clock[agent->id],
         .agent = agent->id,
+        .task = agent->task,
         .site = agent->site,
     };
     if (release) {
