@@ -26,8 +26,11 @@ struct point {
 
 static uint32_t choose_steps(double body_ns, uint32_t lanes)
 {
-    const double steps = RUN_NS * lanes / (body_ns * WIDTH);
-    return steps < STEPS_MIN ? STEPS_MIN : steps > STEPS_MAX ? STEPS_MAX : (uint32_t)steps;
+    const double steps = RUN_NS * lanes / (body_ns * (double)WIDTH);
+    if (steps < (double)STEPS_MIN) {
+        return STEPS_MIN;
+    }
+    return steps > (double)STEPS_MAX ? STEPS_MAX : (uint32_t)steps;
 }
 
 static bool measure_point(const struct bench_engine *engine, void *state,

@@ -44,7 +44,7 @@ double bench_spin_iteration_ns(void)
     for (int i = 0; i < SAMPLES; i++) {
         const uint64_t begin_ns = bench_now_ns();
         sink += bench_spin(SPINS_PER_SAMPLE);
-        samples[i] = (double)(bench_now_ns() - begin_ns) / SPINS_PER_SAMPLE;
+        samples[i] = (double)(bench_now_ns() - begin_ns) / (double)SPINS_PER_SAMPLE;
     }
     __asm__("" : : "r"(sink));
     // The smallest: whatever else runs on the machine can only have added to the others.
@@ -89,7 +89,7 @@ static void *ask(void *context)
             while (atomic_load_explicit(&trip->line.back, memory_order_acquire) != i) {
             }
         }
-        trip->samples[sample] = (double)(bench_now_ns() - begin_ns) / TRIPS_PER_SAMPLE;
+        trip->samples[sample] = (double)(bench_now_ns() - begin_ns) / (double)TRIPS_PER_SAMPLE;
     }
     return NULL;
 }
