@@ -24,6 +24,11 @@ static inline PTO_AICORE uint64_t pto_core_load64(PTO_GM const uint64_t *word)
     return *word;
 }
 
+static inline PTO_AICORE uint32_t pto_core_peek(PTO_GM const uint32_t *word)
+{
+    return *word;
+}
+
 static inline PTO_AICORE void pto_core_store(PTO_GM uint32_t *word, uint32_t value)
 {
     *word = value;
@@ -63,6 +68,20 @@ static inline PTO_AICORE void pto_core_publish(PTO_GM uint32_t *word, uint32_t v
     *word = value;
     pto_core_write_line(word);
     pto_core_barrier();
+}
+
+static inline PTO_AICORE void pto_core_pause(void)
+{
+}
+
+static inline PTO_AICORE void pto_core_task_begin(uint32_t task)
+{
+    (void)task;
+}
+
+static inline PTO_AICORE void pto_core_task_end(uint32_t task)
+{
+    (void)task;
 }
 
 static inline PTO_AICORE void pto_core_ring(uint64_t hints, uint32_t core)

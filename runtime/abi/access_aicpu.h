@@ -19,6 +19,11 @@ static inline uint32_t pto_cpu_load(const uint32_t *word)
     return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
+static inline uint32_t pto_cpu_peek(const uint32_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
 static inline uint16_t pto_cpu_load16(const uint16_t *word)
 {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
@@ -47,6 +52,16 @@ static inline uint32_t pto_cpu_observe(const uint32_t *word)
     return value;
 }
 
+static inline uint32_t pto_own_load(const uint32_t *word)
+{
+    return *word;
+}
+
+static inline void pto_own_store(uint32_t *word, uint32_t value)
+{
+    *word = value;
+}
+
 static inline void pto_cpu_refresh(const void *address, uint64_t size_bytes)
 {
     uint64_t first = (uint64_t)(uintptr_t)address & ~(uint64_t)(PTO_CACHE_LINE_SIZE - 1);
@@ -69,6 +84,11 @@ static inline uint64_t pto_cpu_take_completed(uint64_t hints, uint32_t word, uin
     (void)hints;
     (void)word;
     return cores;
+}
+
+static inline void pto_cpu_pause(void)
+{
+    __asm__ __volatile__("yield");
 }
 
 static inline uint64_t pto_cpu_clock_ns(void)

@@ -15,6 +15,11 @@ static inline uint32_t pto_cpu_load(const uint32_t *word)
     return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
+static inline uint32_t pto_cpu_peek(const uint32_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
 static inline uint16_t pto_cpu_load16(const uint16_t *word)
 {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
@@ -38,6 +43,16 @@ static inline void pto_cpu_publish(uint32_t *word, uint32_t value)
 static inline uint32_t pto_cpu_observe(const uint32_t *word)
 {
     return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+static inline uint32_t pto_own_load(const uint32_t *word)
+{
+    return *word;
+}
+
+static inline void pto_own_store(uint32_t *word, uint32_t value)
+{
+    *word = value;
 }
 
 static inline void pto_cpu_refresh(const void *address, uint64_t size_bytes)
@@ -96,6 +111,10 @@ static inline uint64_t pto_cpu_clock_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static inline void pto_cpu_pause(void)
+{
+}
+
 static inline uint32_t pto_core_load(const uint32_t *word)
 {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
@@ -107,6 +126,11 @@ static inline uint16_t pto_core_load16(const uint16_t *word)
 }
 
 static inline uint64_t pto_core_load64(const uint64_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline uint32_t pto_core_peek(const uint32_t *word)
 {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
@@ -142,6 +166,20 @@ static inline void pto_core_flush_cache(void)
 
 static inline void pto_core_barrier(void)
 {
+}
+
+static inline void pto_core_pause(void)
+{
+}
+
+static inline void pto_core_task_begin(uint32_t task)
+{
+    (void)task;
+}
+
+static inline void pto_core_task_end(uint32_t task)
+{
+    (void)task;
 }
 
 static inline void pto_core_ring(uint64_t hints, uint32_t core)

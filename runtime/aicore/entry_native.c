@@ -48,15 +48,20 @@ static void run_core(void *args, uint32_t type)
     uint32_t core_count = pto_core_load(&launch->core_count);
     uint32_t aic_count = (core_count + 2) / 3;
     // T1: each thread its own core; one too many has nothing to do.
-    uint32_t core = type == PTO_CORE_TYPE_AIC ? pto_peer_add(&shared->aic_tickets, 1)
-                                              : aic_count + pto_peer_add(&shared->aiv_tickets, 1);
+    uint32_t core = type == PTO_CORE_TYPE_AIC ? pto_peer_count(&shared->aic_tickets, 1)
+                                              : aic_count + pto_peer_count(&shared->aiv_tickets, 1);
     if (core >= (type == PTO_CORE_TYPE_AIC ? aic_count : core_count)) {
         return;
     }
     struct pto_worker worker;
     pto_worker_begin(&worker, launch, core, type, core);
-    while (pto_worker_step(&worker, PTO_RING_DEPTH) != PTO_STEP_LEAVE) {
-    }
+    enum pto_step outcome;
+    do {
+        outcome = pto_worker_step(&worker, PTO_RING_DEPTH);
+        if (outcome == PTO_STEP_IDLE) {
+            pto_core_pause();
+        }
+    } while (outcome != PTO_STEP_LEAVE);
 }
 
 void aicore_kernel_0_mix_aic(void *args)

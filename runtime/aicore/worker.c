@@ -42,6 +42,9 @@ static PTO_AICORE enum pto_step leave(struct pto_worker *worker, enum pto_core_s
 static PTO_AICORE enum pto_step fail(struct pto_worker *worker, enum pto_fail_kind kind,
                                      int32_t code)
 {
+    // H2: what the failed kernel left in the cache goes out now, not over what the host writes
+    // there before the next launch.
+    pto_core_flush_cache();
     pto_core_store(&worker->line->fail_kind, (uint32_t)kind);
     pto_core_store((PTO_GM uint32_t *)&worker->line->fail_code, (uint32_t)code);
     return leave(worker, PTO_CORE_FAILED);
@@ -60,10 +63,11 @@ static PTO_AICORE PTO_GM const uint64_t *task_args(const struct pto_worker *work
 PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *worker, uint32_t budget)
 {
     PTO_GM const struct pto_dispatch_line *dispatch = worker->dispatch;
+    // No barrier: the one in observe completes this, and what is still read from the old line here
+    // is read from memory in the next step.
     pto_core_invalidate_line(dispatch);
-    pto_core_barrier();
-    // Q1 before D1: after QUIT nothing more is queued, so a count read later is final.
-    uint32_t command = pto_core_observe(&dispatch->command);
+    // Q1: orders nothing; QUIT comes when every task is completed.
+    uint32_t command = pto_core_peek(&dispatch->command);
     uint32_t queued = pto_core_observe(&dispatch->queued);
     if (command == PTO_CORE_STOP) {
         return leave(worker, PTO_CORE_LEFT);
@@ -81,17 +85,19 @@ PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *worker, uint32_t bud
         if (kernel == NULL) {
             return fail(worker, PTO_FAIL_UNKNOWN, (int32_t)func_id);
         }
+        pto_core_task_begin(task);
         int32_t code = kernel(task_args(worker, record));
         if (code != 0) {
             return fail(worker, PTO_FAIL_RETURN, code);
         }
+        pto_core_task_end(task);
         // Results go out before they are announced, and no line of a tensor outlives the task that
         // loaded it, so the next task reads what other cores wrote.
         pto_core_flush_cache();
-        pto_core_barrier();
         worker->completed++;
         worker->last_task = task;
-        pto_core_publish(&worker->line->completed, worker->completed); // C1
+        // C1: waits for the flush first.
+        pto_core_publish(&worker->line->completed, worker->completed);
         if (pto_core_should_yield(worker->hints)) {
             break;
         }

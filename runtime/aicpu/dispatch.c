@@ -29,8 +29,8 @@ void pto__scheduler_put(struct pto_scheduler *scheduler, uint32_t core, const ui
 {
     struct pto_handshake *handshake = &scheduler->handshakes[core];
     uint32_t *ring = handshake->dispatch.ring;
-    uint32_t queued = handshake->note.queued;
-    uint32_t full = handshake->note.retired + PTO_RING_DEPTH;
+    uint32_t queued = pto_own_load(&handshake->note.queued);
+    uint32_t full = pto_own_load(&handshake->note.retired) + PTO_RING_DEPTH;
     for (; count != 0; count--) {
         uint32_t task = pto_cpu_load(tasks++);
         pto_cpu_store(&ring[queued++ % PTO_RING_DEPTH], task);
@@ -43,7 +43,7 @@ void pto__scheduler_put(struct pto_scheduler *scheduler, uint32_t core, const ui
             pto_cpu_store(&ring[queued++ % PTO_RING_DEPTH], task);
         }
     }
-    handshake->note.queued = queued;
+    pto_own_store(&handshake->note.queued, queued);
     uint64_t bit = (uint64_t)1 << (core % 64);
     scheduler->busy_count += (uint32_t)(scheduler->sets.idle[core / 64] >> (core % 64)) & 1;
     scheduler->sets.idle[core / 64] &= ~bit;
@@ -64,9 +64,10 @@ static void publish(struct pto_scheduler *scheduler)
         for (uint64_t left = dirty; left != 0; left &= left - 1) {
             uint32_t core = word * 64 + (uint32_t)__builtin_ctzll(left);
             struct pto_handshake *handshake = &scheduler->handshakes[core];
-            handshake->note.published = handshake->note.queued;
+            uint32_t queued = pto_own_load(&handshake->note.queued);
+            pto_own_store(&handshake->note.published, queued);
             // D1: the places were written before; the core reads the count first.
-            pto_cpu_publish(&handshake->dispatch.queued, handshake->note.queued);
+            pto_cpu_publish(&handshake->dispatch.queued, queued);
         }
         pto_cpu_ring(scheduler->hints, word, dirty);
     }
@@ -78,9 +79,10 @@ static uint32_t count_ready(const struct pto_scheduler *scheduler)
     uint32_t head = scheduler->head;
     uint32_t cursor = scheduler->cursor;
     if (!scheduler->alone) {
-        head = pto_cpu_load(&scheduler->queues[scheduler->index].head);
+        // An estimate: other threads take tasks at the same time.
+        head = pto_cpu_peek(&scheduler->queues[scheduler->index].head);
         cursor =
-            pto__min_u32(pto_cpu_load(&scheduler->shared->ready_cursor), scheduler->initial_count);
+            pto__min_u32(pto_cpu_peek(&scheduler->shared->ready_cursor), scheduler->initial_count);
     }
     return scheduler->tail - head + scheduler->initial_count - cursor;
 }
@@ -94,7 +96,8 @@ static const uint32_t *take_queued(struct pto_scheduler *scheduler, uint32_t vic
     struct pto_ready_queue *queue = &scheduler->queues[victim];
     uint32_t tail = pto_peer_load(&queue->tail); // S4
     *got = 0;
-    if (tail == pto_cpu_load(&queue->head) || !pto_peer_try_lock(&queue->lock)) {
+    // An older head only costs a look under the lock.
+    if (tail == pto_cpu_peek(&queue->head) || !pto_peer_try_lock(&queue->lock)) {
         return NULL;
     }
     uint32_t head = pto_cpu_load(&queue->head); // S5
@@ -125,12 +128,13 @@ static const uint32_t *take(struct pto_scheduler *scheduler, uint32_t want, uint
         return tasks;
     }
     uint32_t *cursor = &scheduler->shared->ready_cursor;
-    if (pto_cpu_load(cursor) >= scheduler->initial_count) {
+    // The counter only grows, so an older value cannot say that nothing is left.
+    if (pto_cpu_peek(cursor) >= scheduler->initial_count) {
         return NULL;
     }
     // S3: the list is constant; the counter only divides it. At most one call of each thread
     // overshoots, so it cannot wrap.
-    uint32_t first = pto_peer_add(cursor, want);
+    uint32_t first = pto_peer_count(cursor, want);
     if (first >= scheduler->initial_count) {
         return NULL;
     }
@@ -158,7 +162,7 @@ static uint32_t find_room(const struct pto_scheduler *scheduler, uint32_t depth)
         for (; left != 0; left &= left - 1) {
             uint32_t core = word * 64 + (uint32_t)__builtin_ctzll(left);
             const struct pto_core_note *note = &scheduler->handshakes[core].note;
-            if (note->queued - note->retired < depth) {
+            if (pto_own_load(&note->queued) - pto_own_load(&note->retired) < depth) {
                 return core;
             }
         }
@@ -219,7 +223,7 @@ uint32_t pto__scheduler_dispatch(struct pto_scheduler *scheduler)
                 break;
             }
             const struct pto_core_note *note = &scheduler->handshakes[core].note;
-            share = depth - (note->queued - note->retired);
+            share = depth - (pto_own_load(&note->queued) - pto_own_load(&note->retired));
         }
         uint32_t got = hand_out(scheduler, core, share);
         if (got == 0) {

@@ -75,9 +75,8 @@ void pto_scheduler_begin(struct pto_scheduler *scheduler, const struct pto_launc
                          uint32_t index)
 {
     *scheduler = (struct pto_scheduler){.launch = launch, .index = index};
-    // H1: the host wrote the launch block and the image by DMA, which this core's cache may not
-    // have seen.
-    pto_cpu_refresh(launch, sizeof(*launch));
+    // H1: the host wrote all of this by DMA, which this core's cache may not have seen. The entry
+    // has refreshed the launch parameters and the shared words before it took a ticket.
     scheduler->control = POINTER(const struct pto_control, pto_cpu_load64(&launch->control));
     scheduler->report = POINTER(struct pto_report, pto_cpu_load64(&launch->report));
     scheduler->shared = POINTER(struct pto_scheduler_shared, pto_cpu_load64(&launch->shared));
@@ -109,7 +108,6 @@ void pto_scheduler_begin(struct pto_scheduler *scheduler, const struct pto_launc
     // Every word of the block was zeroed or set by the host; a line that is cached from the last
     // launch must not be taken for it.
     pto_cpu_refresh(scheduler->control, sizeof(*scheduler->control));
-    pto_cpu_refresh(scheduler->shared, sizeof(*scheduler->shared));
     pto_cpu_refresh(scheduler->queues, sizeof(*scheduler->queues) * scheduler->scheduler_count);
     pto_cpu_refresh(&scheduler->handshakes[scheduler->core_begin],
                     sizeof(struct pto_handshake) *
@@ -130,7 +128,8 @@ void pto_scheduler_begin(struct pto_scheduler *scheduler, const struct pto_launc
 // ring. Only the thread that queued that predecessor, this one, can have set it.
 static inline int resolve(uint32_t *pending, int alone)
 {
-    uint32_t count = pto_cpu_load(pending);
+    // Zero was set by this thread, if at all; with several, no other value is looked at.
+    uint32_t count = pto_cpu_peek(pending);
     if (count == 0) {
         return 0;
     }
@@ -152,10 +151,10 @@ static inline void retire(struct pto_scheduler *scheduler, uint32_t core, uint32
 {
     struct pto_handshake *handshake = &scheduler->handshakes[core];
     uint32_t *pending = scheduler->pending;
-    uint32_t queued = handshake->note.queued;
+    uint32_t queued = pto_own_load(&handshake->note.queued);
     uint32_t tail = scheduler->tail;
     uint32_t kept = PTO_NO_TASK;
-    for (uint32_t i = handshake->note.retired; i != completed; i++) {
+    for (uint32_t i = pto_own_load(&handshake->note.retired); i != completed; i++) {
         uint32_t task = pto_cpu_load(&handshake->dispatch.ring[i % PTO_RING_DEPTH]);
         const struct pto_task_record *record = &scheduler->records[task];
         pto_cpu_store(&pending[task], pto_cpu_load(&record->predecessor_count));
@@ -173,7 +172,7 @@ static inline void retire(struct pto_scheduler *scheduler, uint32_t core, uint32
             }
         }
     }
-    handshake->note.retired = completed;
+    pto_own_store(&handshake->note.retired, completed);
     if (!alone && tail != scheduler->tail) {
         // S4: a thief that sees the position sees the task, and through it what made it ready.
         pto_peer_store(&scheduler->queues[scheduler->index].tail, tail);
@@ -195,7 +194,7 @@ static inline void retire_completed(struct pto_scheduler *scheduler, uint32_t co
     struct pto_handshake *handshake = &scheduler->handshakes[core];
     // C1: the core counted the task after its results were written out.
     uint32_t completed = pto_cpu_observe(&handshake->core.completed);
-    uint32_t count = completed - handshake->note.retired;
+    uint32_t count = completed - pto_own_load(&handshake->note.retired);
     if (count == 0) {
         return;
     }
@@ -211,7 +210,7 @@ static void collect_core(struct pto_scheduler *scheduler, uint32_t core)
 {
     retire_completed(scheduler, core);
     const uint32_t *state = &scheduler->handshakes[core].core.state;
-    if (pto_cpu_load(state) == PTO_CORE_FAILED && pto_cpu_observe(state) == PTO_CORE_FAILED) {
+    if (pto_cpu_peek(state) == PTO_CORE_FAILED && pto_cpu_observe(state) == PTO_CORE_FAILED) {
         // C2: a core that fails says so after it counted everything it completed, which may have
         // been after the look above. The task behind those is the one that failed.
         retire_completed(scheduler, core);
@@ -247,9 +246,10 @@ static uint32_t count_retired(struct pto_scheduler *scheduler)
         }
         return scheduler->remaining;
     }
-    // S2: who sees zero has everything behind it that the threads did before they counted.
-    return retired == 0 ? pto_peer_load(&scheduler->shared->remaining)
-                        : pto_peer_sub(&scheduler->shared->remaining, retired) - retired;
+    // S2: counts only. Each thread writes back what it has written when it leaves, and the host
+    // looks when all have left.
+    return retired == 0 ? pto_cpu_peek(&scheduler->shared->remaining)
+                        : pto_peer_count(&scheduler->shared->remaining, 0 - retired) - retired;
 }
 
 enum pto_step pto_scheduler_step(struct pto_scheduler *scheduler)
@@ -275,11 +275,11 @@ enum pto_step pto_scheduler_step(struct pto_scheduler *scheduler)
         return pto__scheduler_finish(scheduler);
     }
     // A2: another thread ended the run.
-    if (!scheduler->alone && pto_peer_load(&scheduler->shared->abort) != 0) {
+    if (!scheduler->alone && pto_cpu_peek(&scheduler->shared->abort) != 0) {
         return pto__scheduler_follow_abort(scheduler);
     }
-    // X1: nothing hangs on when the request is seen.
-    if (pto_cpu_load(&scheduler->control->stop) != 0) {
+    // X1: nothing hangs on when the request is seen; idle() drops the line now and then.
+    if (pto_cpu_peek(&scheduler->control->stop) != 0) {
         struct pto_report report = {
             .status = PTO_REPORT_STOPPED, .core = PTO_NO_TASK, .task = PTO_NO_TASK};
         return pto__scheduler_abort(scheduler, &report);

@@ -11,6 +11,10 @@
 
 #define PTO_CORE_WORD_COUNT (PTO_CORE_COUNT_MAX / 64u)
 
+// How often an idle thread fetches the host's stop line from memory. A person waits for it, so a
+// millisecond is soon enough, and rare enough to cost nothing.
+#define PTO_STOP_LOOK_NS 1000000u
+
 // Sets of cores, one bit each. Invariants, for every core this thread owns:
 // idle bit == (queued == retired); room bit == (queued - retired < PTO_RING_DEPTH);
 // dirty bit == (queued != published).
@@ -64,6 +68,7 @@ struct pto_scheduler {
     uint32_t progressed;     // 1: something happened since the deadline was last looked at
     uint32_t seen_remaining; // when it was
     uint64_t deadline_ns;    // 0: not set yet
+    uint64_t next_look_ns;   // when to fetch the host's stop line again
     uint32_t left;           // 1: the program is over
     uint32_t unusable;       // 1: begin refused the launch; expected and seen say why
     uint32_t expected;

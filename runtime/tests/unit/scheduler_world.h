@@ -20,6 +20,7 @@ static void interrupt(void);
 static uint64_t virtual_clock(void);
 
 #define pto_cpu_load(word) (interrupt(), pto_cpu_load(word))
+#define pto_cpu_peek(word) (interrupt(), pto_cpu_peek(word))
 #define pto_cpu_store(word, value) (interrupt(), pto_cpu_store(word, value))
 #define pto_cpu_publish(word, value) (interrupt(), pto_cpu_publish(word, value))
 #define pto_cpu_observe(word) (interrupt(), pto_cpu_observe(word))
@@ -27,11 +28,11 @@ static uint64_t virtual_clock(void);
 #define pto_cpu_clock_ns() virtual_clock()
 #define pto_peer_load(word) (interrupt(), pto_peer_load(word))
 #define pto_peer_store(word, value) (interrupt(), pto_peer_store(word, value))
-#define pto_peer_add(word, value) (interrupt(), pto_peer_add(word, value))
+#define pto_peer_count(word, value) (interrupt(), pto_peer_count(word, value))
 #define pto_peer_sub(word, value) (interrupt(), pto_peer_sub(word, value))
-#define pto_peer_exchange(word, value) (interrupt(), pto_peer_exchange(word, value))
 #define pto_peer_try_lock(lock) (interrupt(), pto_peer_try_lock(lock))
 #define pto_peer_unlock(lock) (interrupt(), pto_peer_unlock(lock))
+#define pto_core_peek(word) (interrupt(), pto_core_peek(word))
 #define pto_core_observe(word) (interrupt(), pto_core_observe(word))
 #define pto_core_publish(word, value) (interrupt(), pto_core_publish(word, value))
 #define pto_core_ring(hints, core) (interrupt(), pto_core_ring(hints, core))
