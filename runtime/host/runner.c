@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/wait.h"
@@ -36,7 +35,7 @@ enum pto_status pto_runner_create(struct pto_runner **out_runner, struct pto_err
     pto__wait_init(&runner->turn_over);
     pthread_mutex_init(&runner->ledger_mutex, NULL);
     pthread_rwlock_init(&runner->use_lock, NULL);
-    runner->owner = getpid();
+    pto__fork_mark_init(&runner->fork_mark);
     *out_runner = runner;
     return PTO_OK;
 }
@@ -46,8 +45,9 @@ void pto_runner_destroy(struct pto_runner *runner)
     if (runner == NULL || atomic_load(&runner->run_thread) == pto__this_thread()) {
         return;
     }
-    if (runner->owner != getpid()) {
+    if (pto__fork_mark_is_child(&runner->fork_mark)) {
         // The threads that the locks and the device belong to are the parent's.
+        pto__fork_mark_fini(&runner->fork_mark);
         free(runner);
         return;
     }
@@ -59,6 +59,7 @@ void pto_runner_destroy(struct pto_runner *runner)
     pthread_mutex_destroy(&runner->ledger_mutex);
     pthread_cond_destroy(&runner->turn_over);
     pthread_mutex_destroy(&runner->turn_mutex);
+    pto__fork_mark_fini(&runner->fork_mark);
     free(runner);
 }
 
@@ -69,12 +70,12 @@ enum pto_status pto__runner_enter(const struct pto_runner *runner, const char *o
     if (runner == NULL) {
         return pto_fail(err, PTO_E_ARGUMENT, "%s: the runner is NULL", operation);
     }
-    if (runner->owner != getpid()) {
+    if (pto__fork_mark_is_child(&runner->fork_mark)) {
         return pto_fail(err, PTO_E_FORKED,
                         "%s: this runner belongs to process %ld, and this is its forked child; "
                         "use it in the parent only, or start the child by spawn and make a runner "
                         "there",
-                        operation, (long)runner->owner);
+                        operation, (long)runner->fork_mark.owner);
     }
     if (atomic_load(&runner->run_thread) == pto__this_thread()) {
         return pto_fail(err, PTO_E_BUSY,
@@ -376,7 +377,7 @@ enum pto_status pto_runner_finalize(struct pto_runner *runner, uint64_t *out_fre
 void pto_runner_get_info(struct pto_runner *runner, struct pto_runner_info *out_info)
 {
     *out_info = (struct pto_runner_info){.device_id = -1, .backend = ""};
-    if (runner == NULL || runner->owner != getpid()) {
+    if (runner == NULL || pto__fork_mark_is_child(&runner->fork_mark)) {
         return;
     }
     // The thread inside run() holds use_lock for reading; asking again could wait for a writer that

@@ -8,8 +8,8 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/types.h>
 
+#include "base/fork.h"
 #include "graph/image.h"
 #include "host/backend.h"
 #include "host/memory.h"
@@ -48,11 +48,11 @@ struct pto_runner {
     pthread_mutex_t turn_mutex; // guards turn_taken
     pthread_cond_t turn_over;
     int turn_taken;
-    pthread_rwlock_t use_lock;    // see above
-    pthread_mutex_t ledger_mutex; // ledger, counters
-    pid_t owner;                  // process that created it
-    _Atomic int state;            // enum pto_runner_state
-    _Atomic uintptr_t run_thread; // identifies the thread inside run(), 0: none
+    pthread_rwlock_t use_lock;      // see above
+    pthread_mutex_t ledger_mutex;   // ledger, counters
+    struct pto_fork_mark fork_mark; // of the process that created it
+    _Atomic int state;              // enum pto_runner_state
+    _Atomic uintptr_t run_thread;   // identifies the thread inside run(), 0: none
 
     // Set by init, constant until finalize.
     const struct pto_backend_ops *ops;

@@ -39,7 +39,7 @@ INCLUDES = {
     "aicpu": {"abi"},
     "aicore": {"abi", "kernel"},
     "examples": {"public", "kernel"},
-    "bench": {"abi", "graph", "public", "kernel"},
+    "bench": {"abi", "graph", "examples", "public", "kernel"},
 }
 LIBRARY = {"abi", "base", "graph", "host", "sim", "explore", "aicpu", "aicore"}
 
@@ -112,6 +112,8 @@ def check_any_text(path, text, lines):
             report(path, number, "white space at the end of the line")
         if "\t" in line and path.name != "Makefile" and path.suffix != ".md":
             report(path, number, "tab; indent with spaces")
+        if re.match(r"(<{7}|>{7}|\|{7}) ", line):
+            report(path, number, "mark of an unresolved merge")
         if FOREIGN.search(line):
             report(path, number, "names a folder of somebody's machine")
     if text and not text.endswith("\n"):
