@@ -158,6 +158,20 @@ int pto__py_parse(const struct module_state *state, const struct signature *sign
                   PyObject *const *args, Py_ssize_t arg_count, PyObject *keywords,
                   PyObject **values);
 
+// What init takes, converted: device_id, num_cores, the two paths, backend, timeout, seed,
+// schedules, profile. The objects hold the bytes that the config points to; clear drops them, after
+// a failure too.
+struct pto_py_config {
+    struct pto_config config;
+    PyObject *aicpu_so_path;
+    PyObject *aicore_kernel_path;
+    PyObject *backend;
+    PyObject *profile;
+};
+int pto__py_to_config(const struct module_state *state, PyObject *const *values,
+                      struct pto_py_config *out);
+void pto__py_config_clear(struct pto_py_config *config);
+
 // Integers: int or what has __index__, but not bool. A value outside 0..2^64-1 raises
 // out_of_range, one outside the signed 64 bits PTO_E_RANGE.
 int pto__py_to_uint64(const struct module_state *state, const char *op, enum parameter parameter,

@@ -48,6 +48,7 @@ __all__ = [
     "InvalidType",
     "KernelMismatch",
     "LimitExceeded",
+    "OrderFault",
     "OutOfMemory",
     "OutOfRange",
     "RunnerFailed",

@@ -19,7 +19,7 @@ BUILTINS = {
     "GraphCycle": ValueError, "FileError": OSError, "InvalidProgram": ValueError,
     "BackendUnavailable": RuntimeError, "KernelMismatch": ValueError, "TaskFailed": RuntimeError,
     "TaskFault": RuntimeError, "DeviceTimeout": TimeoutError, "RunnerFailed": RuntimeError,
-    "DeviceError": RuntimeError, "InternalError": RuntimeError,
+    "DeviceError": RuntimeError, "InternalError": RuntimeError, "OrderFault": RuntimeError,
 }
 
 
