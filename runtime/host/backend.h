@@ -77,5 +77,6 @@ struct pto_backend_ops {
 const struct pto_backend_ops *pto__backend_find(const char *name);
 
 extern const struct pto_backend_ops pto__sim_backend;
+extern const struct pto_backend_ops pto__ascend_backend;
 
 #endif // PTO_HOST_BACKEND_H
