@@ -36,9 +36,13 @@ static int serve(void *args)
     }
     struct pto_scheduler_shared *shared =
         (struct pto_scheduler_shared *)(uintptr_t)pto_cpu_load64(&launch->shared);
+    // H1: the ticket is read before anything else of these lines, and so is a copy of them that is
+    // cached from the last launch.
+    pto_cpu_refresh(shared, sizeof(*shared));
     // T1: each thread its own index; one too many has nothing to do.
     uint32_t index = pto_peer_add(&shared->tickets, 1);
     if (index >= pto_cpu_load(&launch->scheduler_count)) {
+        pto_cpu_refresh(shared, sizeof(*shared)); // H2: it wrote the line, perhaps last of all
         return 0;
     }
     struct pto_scheduler scheduler;

@@ -165,29 +165,38 @@ static void retire(struct pto_scheduler *scheduler, uint32_t core, uint32_t task
     }
 }
 
-static void collect_core(struct pto_scheduler *scheduler, uint32_t core)
+static void retire_completed(struct pto_scheduler *scheduler, uint32_t core)
 {
     struct pto_handshake *handshake = &scheduler->handshakes[core];
     struct pto_core_note *note = &handshake->note;
     // C1: the core counted the task after its results were written out.
     uint32_t completed = pto_cpu_observe(&handshake->core.completed);
     uint32_t retired = note->retired;
-    if (completed != retired) {
-        uint64_t bit = (uint64_t)1 << (core % 64);
-        scheduler->retired += completed - retired;
-        scheduler->sets.room[core / 64] |= bit;
-        uint32_t queued = note->queued;
-        while (retired != completed) {
-            uint32_t task = note->ring[retired % PTO_RING_DEPTH];
-            note->retired = ++retired;
-            if (retired == queued) {
-                scheduler->sets.idle[core / 64] |= bit;
-            }
-            retire(scheduler, core, task, retired == note->queued);
-        }
+    if (completed == retired) {
+        return;
     }
-    // C2: a core that fails says so after everything it completed was counted.
-    if (pto_cpu_load(&handshake->core.state) == PTO_CORE_FAILED) {
+    uint64_t bit = (uint64_t)1 << (core % 64);
+    scheduler->retired += completed - retired;
+    scheduler->sets.room[core / 64] |= bit;
+    uint32_t queued = note->queued;
+    while (retired != completed) {
+        uint32_t task = note->ring[retired % PTO_RING_DEPTH];
+        note->retired = ++retired;
+        if (retired == queued) {
+            scheduler->sets.idle[core / 64] |= bit;
+        }
+        retire(scheduler, core, task, retired == note->queued);
+    }
+}
+
+static void collect_core(struct pto_scheduler *scheduler, uint32_t core)
+{
+    retire_completed(scheduler, core);
+    const uint32_t *state = &scheduler->handshakes[core].core.state;
+    if (pto_cpu_load(state) == PTO_CORE_FAILED && pto_cpu_observe(state) == PTO_CORE_FAILED) {
+        // C2: a core that fails says so after it counted everything it completed, which may have
+        // been after the look above. The task behind those is the one that failed.
+        retire_completed(scheduler, core);
         scheduler->failed_core = core;
     }
 }

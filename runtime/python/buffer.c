@@ -76,7 +76,8 @@ static int is_integer_format(const Py_buffer *buffer, int *is_signed)
     if (*format == '@' || *format == '=' || *format == (is_little ? '<' : '>')) {
         format++;
     }
-    if (format[0] == '\0' || format[1] != '\0' || (buffer->itemsize != 4 && buffer->itemsize != 8)) {
+    int is_one = format[0] != '\0' && format[1] == '\0';
+    if (!is_one || (buffer->itemsize != 4 && buffer->itemsize != 8)) {
         return 0;
     }
     *is_signed = strchr("ilqn", format[0]) != NULL;
@@ -105,10 +106,13 @@ static int convert_words(const struct module_state *state, const char *op, const
     size_t count = (size_t)(buffer->len / buffer->itemsize);
     int in_place = buffer->itemsize == 8 && (uintptr_t)buffer->buf % sizeof(uint64_t) == 0;
     if (!in_place && count > 0) {
-        table->copy = count <= SIZE_MAX / sizeof(uint64_t) ? malloc(count * sizeof(uint64_t)) : NULL;
+        if (count <= SIZE_MAX / sizeof(uint64_t)) {
+            table->copy = malloc(count * sizeof(uint64_t));
+        }
         if (table->copy == NULL) {
             (void)pto__py_raise_status(state, op, PTO_E_NO_MEMORY,
-                                       "no host memory to convert the %zu integers of %s to 64 bits",
+                                       "no host memory to convert the %zu integers of %s to 64 "
+                                       "bits",
                                        count, name);
             return -1;
         }
@@ -153,8 +157,8 @@ int pto__py_get_word_table(const struct module_state *state, const char *op,
                                    name, out->buffer.ndim, wanted);
     } else if (!is_integer || (rule == WORDS_64_BIT && out->buffer.itemsize != 8)) {
         (void)pto__py_raise_status(state, op, PTO_E_ARGUMENT,
-                                   "%s has elements of format '%s', %zd bytes each; they must be %s "
-                                   "in this machine's byte order",
+                                   "%s has elements of format '%s', %zd bytes each; they must be "
+                                   "%s in this machine's byte order",
                                    name, out->buffer.format != NULL ? out->buffer.format : "B",
                                    out->buffer.itemsize, wanted);
     } else {

@@ -78,7 +78,8 @@ int pto__py_parse(const struct module_state *state, const struct signature *sign
                   PyObject **values)
 {
     if (arg_count > signature->positional) {
-        PyErr_Format(PyExc_TypeError, "%s() takes at most %d positional arguments but %zd were given",
+        PyErr_Format(PyExc_TypeError,
+                     "%s() takes at most %d positional arguments but %zd were given",
                      signature->op, (int)signature->positional, arg_count);
         return -1;
     }
@@ -163,8 +164,8 @@ static int fail_range(const struct module_state *state, const char *op, enum pto
     return -1;
 }
 
-// Whether this is an int in 0..2^64-2, as nearly every argument is; then *out gets it, and no Python
-// code has run. PyLong_AsSize_t reads the digits in place, unlike PyLong_AsUnsignedLongLong.
+// Whether this is an int in 0..2^64-2, as nearly every argument is; then *out gets it, and no
+// Python code has run. PyLong_AsSize_t reads the digits in place, unlike PyLong_AsUnsignedLongLong.
 static inline int is_plain_word(PyObject *value, uint64_t *out)
 {
     _Static_assert(sizeof(size_t) == sizeof(uint64_t), "device pointers need a 64-bit host");
@@ -360,8 +361,9 @@ static int to_word(const struct module_state *state, const char *op, Py_ssize_t 
 
 static int fail_arg_count(const struct module_state *state, const char *op, Py_ssize_t count)
 {
-    (void)pto__py_raise_status(state, op, PTO_E_LIMIT, "args has %zd values; a task takes at most %d",
-                               count, (int)PTO_GRAPH_ARG_MAX);
+    (void)pto__py_raise_status(state, op, PTO_E_LIMIT,
+                               "args has %zd values; a task takes at most %d", count,
+                               (int)PTO_GRAPH_ARG_MAX);
     return -1;
 }
 

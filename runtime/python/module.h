@@ -137,8 +137,8 @@ void pto__py_log(void *context, enum pto_log_level level, const char *message);
 void pto__py_log_emit(struct runner_object *runner);
 void pto__py_log_free(struct runner_object *runner);
 
-// convert.c and buffer.c. A method's parameters: `required` of `count` must be given, and those from `positional`
-// on by keyword only.
+// convert.c and buffer.c. A method's parameters: the first `required` of `count` must be given, and
+// those from `positional` on by keyword only.
 struct signature {
     const char *op;
     uint8_t count;

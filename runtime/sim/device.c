@@ -2,7 +2,6 @@
 // Opening and closing the simulated device, and one launch on it.
 #include <dlfcn.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -281,18 +280,40 @@ static void begin_programs(struct pto_backend *device)
     }
     atomic_store(&device->schedulers_active, device->scheduler_count);
     atomic_store(&device->cores_active, device->core_count);
-    atomic_store(&device->killed, 0);
+    atomic_store(&device->killed_core, 0);
     atomic_store(&device->fault_signal, 0);
     atomic_store(&device->fault_address, 0);
 }
 
-static void describe_failure(struct pto_backend *device, struct pto_launch_outcome *out)
+// The scheduler knows which cores were given tasks that they have not completed; which of them a
+// lane was really inside is known only here.
+static void name_killed(const struct pto_backend *device, const struct pto_launch_request *request,
+                        uint32_t core, struct pto_report *report)
 {
-    if (atomic_load(&device->killed) != 0 && out->report.status != PTO_REPORT_TIMEOUT) {
-        // The run had ended otherwise, but a kernel would not come back: the device is not sane.
-        out->report.status = PTO_REPORT_TIMEOUT;
-        snprintf(out->detail, sizeof(out->detail),
-                 "a kernel that was running when the run ended did not return");
+    const struct pto_handshake *handshake = &device->block->handshakes[core];
+    const struct pto_image_header *image =
+        (const struct pto_image_header *)(uintptr_t)request->image;
+    const struct pto_task_record *records =
+        (const struct pto_task_record *)(uintptr_t)(request->image + image->record_offset);
+    report->status = PTO_REPORT_TIMEOUT;
+    report->core = core;
+    report->task = handshake->dispatch.ring[handshake->core.completed % PTO_RING_DEPTH];
+    report->func_id = records[report->task].func_id;
+    report->fail_kind = PTO_FAIL_HANG;
+    report->fail_code = 0;
+    report->expected = handshake->dispatch.queued;
+    report->seen = handshake->core.completed;
+    report->core_state = PTO_CORE_RUNNING; // until it was ended
+}
+
+// After a run that ended otherwise, too, a kernel that would not come back leaves no sane device.
+static void describe_failure(const struct pto_backend *device,
+                             const struct pto_launch_request *request,
+                             struct pto_launch_outcome *out)
+{
+    uint32_t killed_core = atomic_load(&device->killed_core);
+    if (killed_core != 0) {
+        name_killed(device, request, killed_core - 1, &out->report);
     }
     if (out->report.fail_kind == PTO_FAIL_FAULT) {
         out->fault_address = atomic_load(&device->fault_address);
@@ -323,7 +344,7 @@ enum pto_status pto__sim_launch(struct pto_backend *device,
     if (out->report.status != PTO_REPORT_DONE) {
         // The monitor may be about to send this thread a signal.
         pto__sim_wait_outside(device);
-        describe_failure(device, out);
+        describe_failure(device, request, out);
     }
     pto__sim_fault_bind(NULL);
     return PTO_OK;

@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -52,6 +53,10 @@ struct pto_sim_lane {
     uint64_t last_poll_ns;  // lane 0: when the caller's function was last asked
     bool stopped;           // lane 0: it asked for the end
     void *signal_stack;
+    // While a thread is this lane, see pto__sim_fault_bind.
+    struct pto_sim_lane *outer; // the lane of another device that it was before, or NULL
+    sigset_t blocked;           // fault signals that it had blocked
+    bool had_blocked;           // any
 };
 
 // Launch block: what abi/launch.h describes, in one allocation.
@@ -92,7 +97,7 @@ struct pto_backend {
     _Atomic uint32_t inside;
     _Atomic uint32_t schedulers_active; // scheduler threads that have not left
     _Atomic uint32_t cores_active;      // cores that have not left
-    _Atomic uint32_t killed;            // kernels ended by the monitor in this launch
+    _Atomic uint32_t killed_core;       // core + 1 of the first kernel that the monitor ended
     _Atomic uint64_t fault_address;
     _Atomic uint32_t fault_signal;
     _Alignas(64) _Atomic uint32_t helpers_asleep;
@@ -135,8 +140,12 @@ void pto__sim_monitor_arm(struct pto_backend *device); // at each launch
 // fault.c: signal handlers for the faults of kernels, installed while any device is open.
 enum pto_status pto__sim_fault_open(struct pto_error *err);
 void pto__sim_fault_close(void);
-// Makes the calling thread catch faults for `lane` (NULL: for none), on a signal stack of its own.
+// Makes the calling thread catch faults for `lane`, on a signal stack of its own; NULL ends that. A
+// thread inside run() may run another device from the poll function, so lanes nest.
 void pto__sim_fault_bind(struct pto_sim_lane *lane);
+// Starts a thread with all signals blocked: those sent to the process are for its own threads.
+// Binding unblocks faults. Returns an errno number, 0 on success.
+int pto__sim_thread_create(pthread_t *thread, void *(*entry)(void *), void *argument);
 enum pto_status pto__sim_fault_prepare_lane(struct pto_sim_lane *lane, struct pto_error *err);
 void pto__sim_fault_release_lane(struct pto_sim_lane *lane);
 

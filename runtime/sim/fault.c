@@ -144,23 +144,73 @@ void pto__sim_fault_release_lane(struct pto_sim_lane *lane)
     }
 }
 
-void pto__sim_fault_bind(struct pto_sim_lane *lane)
+// Unblocks the fault signals for this thread: one that is blocked would end the process instead.
+static void unblock_faults(struct pto_sim_lane *lane)
 {
-    stack_t current;
-    if (lane != NULL) {
-        bound_lane = lane;
-        // A thread that has a signal stack keeps it.
-        if (sigaltstack(NULL, &current) == 0 && (current.ss_flags & SS_DISABLE) != 0) {
-            stack_t own = {.ss_sp = lane->signal_stack, .ss_size = SIGNAL_STACK_BYTES};
-            sigaltstack(&own, NULL);
-        }
+    sigset_t faults;
+    sigset_t before;
+    sigemptyset(&faults);
+    sigemptyset(&lane->blocked);
+    for (size_t i = 0; i < FAULT_SIGNAL_COUNT; i++) {
+        sigaddset(&faults, fault_signals[i]);
+    }
+    lane->had_blocked = false;
+    if (pthread_sigmask(SIG_UNBLOCK, &faults, &before) != 0) {
         return;
     }
-    lane = bound_lane;
-    if (lane != NULL && sigaltstack(NULL, &current) == 0 && current.ss_sp == lane->signal_stack) {
+    for (size_t i = 0; i < FAULT_SIGNAL_COUNT; i++) {
+        if (sigismember(&before, fault_signals[i]) == 1) {
+            sigaddset(&lane->blocked, fault_signals[i]);
+            lane->had_blocked = true;
+        }
+    }
+}
+
+static void bind(struct pto_sim_lane *lane)
+{
+    stack_t current;
+    lane->outer = bound_lane;
+    bound_lane = lane;
+    unblock_faults(lane);
+    // A thread that has a signal stack keeps it.
+    if (sigaltstack(NULL, &current) == 0 && (current.ss_flags & SS_DISABLE) != 0) {
+        stack_t own = {.ss_sp = lane->signal_stack, .ss_size = SIGNAL_STACK_BYTES};
+        sigaltstack(&own, NULL);
+    }
+}
+
+static void unbind(struct pto_sim_lane *lane)
+{
+    stack_t current;
+    if (sigaltstack(NULL, &current) == 0 && current.ss_sp == lane->signal_stack) {
         stack_t none = {.ss_flags = SS_DISABLE, .ss_size = SIGNAL_STACK_BYTES};
         sigaltstack(&none, NULL);
     }
+    if (lane->had_blocked) {
+        pthread_sigmask(SIG_BLOCK, &lane->blocked, NULL);
+    }
     // After a system call: a signal of the monitor's that was on its way has arrived by now.
-    bound_lane = NULL;
+    bound_lane = lane->outer;
+}
+
+void pto__sim_fault_bind(struct pto_sim_lane *lane)
+{
+    if (lane != NULL) {
+        bind(lane);
+    } else if (bound_lane != NULL) {
+        unbind(bound_lane);
+    }
+}
+
+int pto__sim_thread_create(pthread_t *thread, void *(*entry)(void *), void *argument)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    int code = pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (code == 0) {
+        code = pthread_create(thread, NULL, entry, argument);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    return code;
 }

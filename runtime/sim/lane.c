@@ -21,8 +21,9 @@
 #define WAKE_TASK_NS 300u
 #define HELPER_TASK_NS_MIN 150u
 // Tasks shorter than this are run a ring at a time; longer ones singly, so that the lane gets to
-// schedule, poll and wake in between.
+// schedule for the others in between, and to poll. A lane that is alone has only polling to do.
 #define SHORT_TASK_NS 2000u
+#define SHORT_TASK_ALONE_NS 200000u
 #define TURNS_PER_LOOK 16u
 #define IDLE_TURNS_MAX 1000u
 
@@ -138,7 +139,8 @@ static void contain_fault(struct pto_sim_lane *lane)
     atomic_store_explicit(&lane->stepping, 0, memory_order_relaxed);
     bool ended = lane->fault.signal == 0;
     if (ended) {
-        atomic_fetch_add(&device->killed, 1);
+        uint32_t none = 0;
+        atomic_compare_exchange_strong(&device->killed_core, &none, core + 1);
     } else {
         atomic_store(&device->fault_address, lane->fault.address);
         atomic_store(&device->fault_signal, (uint32_t)lane->fault.signal);
@@ -212,7 +214,8 @@ static uint64_t look_at_clock(struct pto_sim_lane *lane, uint64_t now_ns)
     uint64_t mean_ns = (now_ns - lane->work_begin_ns) / tasks;
     lane->task_count = 0;
     lane->work_begin_ns = now_ns;
-    lane->budget = mean_ns < SHORT_TASK_NS ? PTO_RING_DEPTH : 1;
+    uint32_t short_ns = device->lane_count == 1 ? SHORT_TASK_ALONE_NS : SHORT_TASK_NS;
+    lane->budget = mean_ns < short_ns ? PTO_RING_DEPTH : 1;
     if (mean_ns >= WAKE_TASK_NS && atomic_load(&device->helpers_asleep) != 0 &&
         lane->core_count > 1 &&
         __atomic_load_n(&device->block->shared.remaining, __ATOMIC_RELAXED) * mean_ns >=
@@ -365,7 +368,7 @@ enum pto_status pto__sim_lanes_start(struct pto_backend *device, struct pto_erro
             return status;
         }
         // Lane 0 is whoever calls run().
-        int code = i == 0 ? 0 : pthread_create(&lane->thread, NULL, helper_main, lane);
+        int code = i == 0 ? 0 : pto__sim_thread_create(&lane->thread, helper_main, lane);
         if (code != 0) {
             pto__sim_fault_release_lane(lane);
             device->lane_count = i;

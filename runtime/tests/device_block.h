@@ -37,8 +37,8 @@ struct device_edge {
 static inline void *device_lines(uint64_t size_bytes)
 {
     void *memory = NULL;
-    uint64_t rounded = (size_bytes + PTO_CACHE_LINE_SIZE - 1) / PTO_CACHE_LINE_SIZE *
-                       PTO_CACHE_LINE_SIZE;
+    uint64_t rounded =
+        (size_bytes + PTO_CACHE_LINE_SIZE - 1) / PTO_CACHE_LINE_SIZE * PTO_CACHE_LINE_SIZE;
     if (posix_memalign(&memory, PTO_CACHE_LINE_SIZE, rounded) != 0) {
         abort();
     }
@@ -116,8 +116,8 @@ static inline void device_graph_fini(struct device_graph *graph)
 // The caller frees it.
 static inline struct device_block *device_block_create(uint32_t core_count)
 {
-    struct device_block *block = device_lines(sizeof(struct device_block) +
-                                              core_count * sizeof(struct pto_handshake));
+    struct device_block *block =
+        device_lines(sizeof(struct device_block) + core_count * sizeof(struct pto_handshake));
     block->launch.core_count = core_count;
     return block;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random numbers for tests that can be repeated: a seed, the number of cases, and how many of them a
-// sanitizer leaves time for.
+// Random numbers for tests that can be repeated: a seed, the number of cases, and how many of them
+// a sanitizer leaves time for.
 //
 // PTO_TEST_SEED sets the seed, PTO_TEST_CASES the number of cases.
 #ifndef PTO_TESTS_SEED_H

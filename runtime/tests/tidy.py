@@ -38,6 +38,7 @@ INCLUDES = {
     "aicpu": {"abi"},
     "aicore": {"abi", "kernel"},
     "examples": {"public", "kernel"},
+    "bench": {"abi", "graph", "public", "kernel"},
 }
 LIBRARY = {"abi", "base", "graph", "host", "sim", "aicpu", "aicore"}
 

@@ -245,7 +245,7 @@ static enum pto_status factor(struct problem *problem, struct pto_error *err)
         best = fmin(best, seconds);
     }
     const double n = (double)options->n;
-    printf("%" PRId64 " cores: first run %.2f ms, best %.2f ms, %.1f GFLOP/s\n", options->cores,
+    printf("cores: %" PRId64 ", first run %.2f ms, best %.2f ms, %.1f GFLOP/s\n", options->cores,
            1e3 * first, 1e3 * best, n * n * n / 3 / best * 1e-9);
     return copy_tiles(problem, 0, err);
 }

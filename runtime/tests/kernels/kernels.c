@@ -12,6 +12,8 @@
 //     16  nop             none                                          0
 //     17  order           clock, out, 1, 2                              0
 //     18  follow          before, clock, out, 1, 2                      0, or 1: see below
+//     19  overrun         out, n, extra                                 0, if it returns
+//     20  gather          out, n, eight integers                        0
 //
 // Words that several tasks of a run may touch at once are touched atomically; what only one task of
 // a correct run touches is not, so that ThreadSanitizer reports an edge that the runtime lost.
@@ -26,12 +28,14 @@
 #define NOINLINE __attribute__((noinline))
 
 // Takes the next ticket from a counter that many tasks share: out[0] = 1 + the ticket, so that 0 in
-// `out` means "has not run". Arguments: ticket (uint32[n]), out (uint32[n]), n >= 1.
+// `out` means "has not run". Tasks that only count may share `out` as well.
+// Arguments: ticket (uint32[n]), out (uint32[n]), n >= 1.
 PTO_KERNEL(10, trace, PTO_INOUT(uint32_t, 2), PTO_OUT(uint32_t, 2), PTO_INTEGER)
 {
     uint32_t *ticket = PTO_POINTER(args, 0, uint32_t);
     uint32_t *out = PTO_POINTER(args, 1, uint32_t);
-    out[0] = 1 + __atomic_fetch_add(ticket, 1u, __ATOMIC_SEQ_CST);
+    uint32_t mine = 1 + __atomic_fetch_add(ticket, 1u, __ATOMIC_SEQ_CST);
+    __atomic_store_n(out, mine, __ATOMIC_RELAXED);
     return 0;
 }
 
@@ -179,4 +183,26 @@ PTO_KERNEL(18, follow, PTO_IN(uint32_t, 4), PTO_INOUT(uint32_t, 3), PTO_INOUT(ui
     uint32_t run_count = 1 + __atomic_fetch_add(&out[0], 1u, __ATOMIC_SEQ_CST);
     out[1] = 1 + __atomic_fetch_add(clock_word, 1u, __ATOMIC_SEQ_CST);
     return before[0] == run_count && before[1] < out[1] ? 0 : 1;
+}
+
+// Writes further than it says: out[0..n + extra). Arguments: out (uint8[n]), n, extra.
+PTO_KERNEL(19, overrun, PTO_OUT(uint8_t, 1), PTO_INTEGER, PTO_INTEGER)
+{
+    uint8_t *out = PTO_POINTER(args, 0, uint8_t);
+    for (uint64_t i = 0; i < args[1] + args[2]; i++) {
+        out[i] = 1;
+    }
+    return 0;
+}
+
+// More arguments than a task record holds: out[i] = args[2 + i]. Arguments: out (uint64[n]), n = 8,
+// eight integers.
+PTO_KERNEL(20, gather, PTO_OUT(uint64_t, 1), PTO_INTEGER, PTO_INTEGER, PTO_INTEGER, PTO_INTEGER,
+           PTO_INTEGER, PTO_INTEGER, PTO_INTEGER, PTO_INTEGER, PTO_INTEGER)
+{
+    uint64_t *out = PTO_POINTER(args, 0, uint64_t);
+    for (uint64_t i = 0; i < 8 && i < args[1]; i++) {
+        out[i] = args[2 + i];
+    }
+    return 0;
 }

@@ -12,8 +12,13 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 import pytest
+
+# Hypothesis keeps notes in the working folder unless told otherwise.
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY",
+                      os.path.join(tempfile.gettempdir(), "pto_runtime_hypothesis"))
 
 TESTS = pathlib.Path(__file__).resolve().parent
 RUNTIME = TESTS.parent.parent

@@ -150,7 +150,7 @@ def test_unreadable_file(which, tmp_path):
                 "except pto_runtime.FileError as error:\n"
                 "    print(error)\n")
         tmp_path.chmod(0o755)
-        for parent in tmp_path.parents[:2]:
+        for parent in list(tmp_path.parents)[:2]:
             parent.chmod(0o755)
         done = run_python(code, which, AICPU, AICORE, path)
         assert done.returncode == 0 and "secret.so" in done.stdout, done.stderr

@@ -74,32 +74,24 @@ def test_the_interrupted_graph_runs_again(kernel_file):
 
 
 def test_handler_without_an_exception_lets_the_run_go_on(kernel_file):
-    lines = check("runner = open_runner(2, sys.argv[1])\n"
-                  "flag = runner.allocate_tensor(4)\n"
-                  "runner.copy_to_device(flag, bytes(4))\n"
-                  "graph = pto_runtime.Graph()\n"
-                  "graph.add_task([flag, 1], SPIN)\n"
-                  "seen = []\n"
+    lines = check("seen = []\n"
                   "def handler(number, frame):\n"
                   "    seen.append((runner.state, len(graph)))\n"
-                  "    for call in (lambda: runner.run(graph), lambda: runner.free_tensor(flag),\n"
+                  "    for call in (lambda: runner.run(graph), lambda: runner.free_tensor(64),\n"
                   "                 runner.finalize, runner.handshake_results):\n"
                   "        try:\n"
                   "            call()\n"
                   "        except pto_runtime.Busy as error:\n"
                   "            seen.append(error.op)\n"
-                  "    release.set()\n"
-                  "signal.signal(signal.SIGUSR1, handler)\n"
-                  "release = threading.Event()\n"
-                  "def other():\n"
-                  "    while runner.run_count == 0:\n"
-                  "        pass\n"
-                  "    os.kill(os.getpid(), signal.SIGUSR1)\n"
-                  "    release.wait()\n"
-                  "    runner.copy_to_device(flag, b'\\1\\0\\0\\0')\n"
-                  "threading.Thread(target=other).start()\n"
-                  "print(runner.run(graph), seen)\n", kernel_file)
-    assert lines == ["0 [('ready', 1), 'run', 'free_tensor', 'finalize', 'handshake_results']"]
+                  "signal.signal(signal.SIGINT, handler)\n" +
+                  SLEEPY.replace("10000", "100") +
+                  "thread = threading.Thread(target=interrupt)\n"
+                  "thread.start()\n"
+                  "print(runner.run(graph), seen)\n"
+                  "print(sum(core.completed for core in runner.handshake_results()))\n",
+                  kernel_file)
+    assert lines == ["0 [('ready', 100), 'run', 'free_tensor', 'finalize', 'handshake_results']",
+                     "100"]
 
 
 def test_exceptions_of_handlers_end_a_run(kernel_file):
@@ -257,15 +249,16 @@ def test_no_memory_inside_python():
                   "block = runner.allocate_tensor(64)\n"
                   "graph = pto_runtime.Graph()\n"
                   "graph.add_task([block, block, block, 1], 0)\n"
+                  "other = pto_runtime.Graph()\n"
                   "cycle = pto_runtime.Graph()\n"
                   "for _ in range(2):\n"
                   "    cycle.add_task([], 0)\n"
                   "cycle.add_successor(0, 1)\n"
                   "cycle.add_successor(1, 0)\n"
                   "host = bytearray(64)\n"
-                  "calls = [lambda: pto_runtime.Graph(), lambda: graph.add_task((1, 2.5), 0),\n"
-                  "         lambda: graph.add_task([None], 0), lambda: cycle.validate(),\n"
-                  "         lambda: graph.add_task([1 << 70], 0), lambda: repr(graph),\n"
+                  "calls = [lambda: pto_runtime.Graph(), lambda: other.add_task((1, 2.5), 0),\n"
+                  "         lambda: other.add_task([None], 0), lambda: cycle.validate(),\n"
+                  "         lambda: other.add_task([1 << 70], 0), lambda: repr(graph),\n"
                   "         lambda: runner.copy_to_device(block, host),\n"
                   "         lambda: runner.copy_to_device(0, host), lambda: repr(runner),\n"
                   "         lambda: runner.handshake_results(), lambda: runner.backend,\n"

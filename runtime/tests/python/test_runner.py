@@ -40,7 +40,9 @@ def read(runner, tensor, count=COUNT):
     return result
 
 
-@pytest.mark.parametrize("num_cores, threads", [(1, 1), (3, 1), (3, 2), (72, 4), (1024, 16), (2, 16)])
+@pytest.mark.parametrize("num_cores, threads", [
+    (1, 1), (3, 1), (3, 2), (72, 4), (1024, 16), (2, 16),
+])
 def test_example(num_cores, threads):
     with open_runner(num_cores) as runner:
         graph, tensors = example(runner)

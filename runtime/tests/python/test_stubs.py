@@ -3,7 +3,6 @@
 
 import ast
 import doctest
-import importlib.util
 import inspect
 import os
 import pathlib
@@ -96,7 +95,8 @@ def module_parameters(function):
 @pytest.mark.parametrize("name", ["Graph", "DeviceRunner"])
 def test_signatures_agree(name):
     kind = getattr(pto_runtime, name)
-    assert str(inspect.signature(kind)) == "()"
+    if sys.version_info >= (3, 10):  # before, a type made from a spec loses its signature
+        assert str(inspect.signature(kind)) == "()"
     for member, node in stub_members(name).items():
         if is_property(node) or member in ("__new__", "__len__", "__exit__"):
             continue
@@ -130,7 +130,8 @@ def documented_names():
 def test_reference_has_every_name():
     text = (RUNTIME / "python" / "README.md").read_text(encoding="utf-8")
     missing = [name for name in documented_names()
-               if f"`{name}`" not in text and f"`{name}(" not in text and f".{name}(" not in text]
+               if not any(form in text for form in (f"`{name}`", f"`{name}(", f".{name}`",
+                                                    f".{name}("))]
     assert not missing
 
 
@@ -142,7 +143,7 @@ def documented_objects():
             yield getattr(kind, name)
 
 
-@pytest.mark.parametrize("item", documented_objects(), ids=lambda item: item.__name__
+@pytest.mark.parametrize("item", list(documented_objects()), ids=lambda item: item.__name__
                          if hasattr(item, "__name__") else "property")
 def test_examples_in_docstrings(item):
     runner = pto_runtime.DeviceRunner()
@@ -173,13 +174,22 @@ def test_error_attributes_are_annotated():
         "hint"}
 
 
-def test_stubtest():
+def test_stubtest(tmp_path):
     """mypy's own comparison, where it is installed; the tests above need no mypy."""
-    if importlib.util.find_spec("mypy") is None or importlib.util.find_spec("mypy.stubtest") is None:
-        return
+    if sys.version_info < (3, 10):
+        pytest.skip("stubtest takes typing.NamedTuple for a mistake before Python 3.10")
+    mypy = pytest.importorskip("mypy.version", reason="mypy is not installed")
+    if tuple(map(int, mypy.__version__.split(".")[:2])) < (1, 5):
+        pytest.skip(f"mypy {mypy.__version__} does not know typing_extensions.Buffer")
     environment = dict(os.environ, PYTHONPATH=str(PACKAGE_PARENT), MYPYPATH=str(PACKAGE_PARENT))
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy.stubtest", "--ignore-missing-stub", "pto_runtime"],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        universal_newlines=True, timeout=280, cwd=os.path.dirname(__file__))
+
+    def stubtest(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "mypy.stubtest", *arguments], env=environment, cwd=str(tmp_path),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, timeout=280)
+
+    # The decorator that recent versions want in stubs is one that older type checkers reject.
+    options = [option for option in ("--ignore-missing-stub", "--ignore-disjoint-bases")
+               if option in stubtest("--help").stdout]
+    done = stubtest(*options, "pto_runtime")
     assert done.returncode == 0, done.stdout

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several Python threads at once: runs take turns or go in parallel, and nothing blocks the rest."""
+"""Several threads at once: runs take turns or go in parallel, and nothing blocks the rest."""
 
 import threading
 
