@@ -19,6 +19,7 @@
 //   pto_cpu_ring                 hint: these cores have work (simulator only)
 //   pto_cpu_take_completed       hint: which of these cores may have news; all without hints
 //   pto_cpu_clock_ns             a monotonic clock
+//   pto_cpu_pause                between two polls that found nothing
 // Between AICPU threads, which are coherent with each other
 //   pto_peer_load, pto_peer_store           acquire, release
 //   pto_peer_add, pto_peer_sub              return the value before; acquire and release

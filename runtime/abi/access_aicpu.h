@@ -71,6 +71,11 @@ static inline uint64_t pto_cpu_take_completed(uint64_t hints, uint32_t word, uin
     return cores;
 }
 
+static inline void pto_cpu_pause(void)
+{
+    __asm__ __volatile__("yield");
+}
+
 static inline uint64_t pto_cpu_clock_ns(void)
 {
     uint64_t ticks;

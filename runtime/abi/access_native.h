@@ -5,6 +5,7 @@
 #ifndef PTO_ABI_ACCESS_NATIVE_H
 #define PTO_ABI_ACCESS_NATIVE_H
 
+#include <sched.h>
 #include <time.h>
 
 #include "abi/access_peer.h"
@@ -67,6 +68,12 @@ static inline uint64_t pto_cpu_take_completed(uint64_t hints, uint32_t word, uin
         return 0;
     }
     return __atomic_fetch_and(&shared->completed[word], ~cores, __ATOMIC_SEQ_CST) & cores;
+}
+
+// Threads of the host may outnumber its processors, so one that waits makes room.
+static inline void pto_cpu_pause(void)
+{
+    sched_yield();
 }
 
 static inline uint64_t pto_cpu_clock_ns(void)

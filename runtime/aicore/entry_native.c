@@ -61,7 +61,12 @@ static void run_core(void *args, uint32_t type)
     }
     struct pto_worker worker;
     pto_worker_begin(&worker, launch, core, type, core);
-    while (pto_worker_step(&worker, PTO_RING_DEPTH) != PTO_STEP_LEAVE) {
+    enum pto_step outcome = PTO_STEP_BUSY;
+    while (outcome != PTO_STEP_LEAVE) {
+        outcome = pto_worker_step(&worker, PTO_RING_DEPTH);
+        if (outcome == PTO_STEP_IDLE) {
+            pto_cpu_pause(); // a thread of the host, as the scheduler's
+        }
     }
 }
 

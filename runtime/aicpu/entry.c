@@ -47,7 +47,12 @@ static int serve(void *args)
     }
     struct pto_scheduler scheduler;
     pto_scheduler_begin(&scheduler, launch, index);
-    while (pto_scheduler_step(&scheduler) != PTO_STEP_LEAVE) {
+    enum pto_step outcome = PTO_STEP_BUSY;
+    while (outcome != PTO_STEP_LEAVE) {
+        outcome = pto_scheduler_step(&scheduler);
+        if (outcome == PTO_STEP_IDLE) {
+            pto_cpu_pause();
+        }
     }
     return 0;
 }

@@ -60,12 +60,14 @@ struct found {
     char reason[256]; // of the first place that had a file which would not load, else empty
 };
 
+// Puts as much of `piece` behind `text` as there is room for.
 static void append(char *text, size_t size, const char *piece)
 {
     size_t used = strlen(text);
-    if (used + 1 < size) {
-        snprintf(text + used, size - used, "%s%s", used == 0 ? "" : ", ", piece);
+    for (size_t i = 0; piece[i] != '\0' && used + 1 < size; i++, used++) {
+        text[used] = piece[i];
     }
+    text[used] = '\0';
 }
 
 static void search_library(const struct search *search, const char *home, struct found *found)
@@ -85,6 +87,7 @@ static void search_library(const struct search *search, const char *home, struct
             return;
         }
         const char *reason = dlerror();
+        append(found->searched, sizeof(found->searched), found->searched[0] != '\0' ? ", " : "");
         append(found->searched, sizeof(found->searched), found->path);
         // A file that is there and does not load tells more than one that is not there.
         if (reason != NULL && found->reason[0] == '\0' &&
@@ -134,19 +137,19 @@ static enum pto_status load_libraries(struct pto_cann *cann, struct pto_error *e
     search_library(&driver_search, home, &driver);
     if (driver.handle == NULL) {
         return pto_fail(err, PTO_E_BACKEND,
-                        "init: the Ascend driver is not installed: its %s is in none of: %s.%s%s "
+                        "init: the Ascend driver is not installed: its %s is in none of: %s.%s%s%s "
                         "Install the driver and firmware packages of this NPU (the toolkit does "
                         "not bring them), or choose backend 'sim'",
                         driver_search.name, driver.searched, driver.reason[0] != '\0' ? " " : "",
-                        driver.reason);
+                        driver.reason, driver.reason[0] != '\0' ? "." : "");
     }
     search_library(&acl_search, home, &acl);
     if (acl.handle == NULL) {
         return pto_fail(err, PTO_E_BACKEND,
-                        "init: CANN's %s cannot be loaded; tried %s.%s%s %s, or choose backend "
+                        "init: CANN's %s cannot be loaded; tried %s.%s%s%s %s, or choose backend "
                         "'sim'",
                         acl_search.name, acl.searched, acl.reason[0] != '\0' ? " " : "",
-                        acl.reason,
+                        acl.reason, acl.reason[0] != '\0' ? "." : "",
                         home == NULL ? "Set ASCEND_HOME_PATH to the CANN toolkit's folder"
                                      : "Check that ASCEND_HOME_PATH is the CANN toolkit's folder, "
                                        "and run its set_env.sh");

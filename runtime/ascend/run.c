@@ -182,8 +182,11 @@ static void stop(struct watch *watch)
 {
     watch->stopping = 1;
     watch->device->block->control.stop = 1;
-    (void)pto__ascend_block_upload(watch->device, offsetof(struct pto_ascend_block, control.stop),
-                                   sizeof(uint32_t), NULL);
+    struct pto_error failure;
+    if (pto__ascend_block_upload(watch->device, offsetof(struct pto_ascend_block, control),
+                                 sizeof(struct pto_control), &failure) != PTO_OK) {
+        pto__ascend_log(watch->device, PTO_LOG_WARNING, "run: stopping: %s", failure.message);
+    }
 }
 
 // Waits until the scheduler has left, or cannot leave any more.

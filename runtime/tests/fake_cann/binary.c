@@ -76,9 +76,9 @@ int fake_binary_load_aicore(struct fake_device *device, const void *bytes, uint6
     }
     struct fake_message message = {.kind = FAKE_LOAD_AICORE};
     snprintf(message.path, sizeof(message.path), "/tmp/fake_cann_XXXXXX");
-    char path[64];
+    char path[sizeof(message.path)];
     int good = write_native(bytes, size_bytes, message.path);
-    snprintf(path, sizeof(path), "%s", message.path);
+    memcpy(path, message.path, sizeof(path)); // the answer takes the message's place
     int code = good ? fake_device_call(device, &message, 10000) : 200000;
     unlink(path);
     if (code != 0) {

@@ -186,6 +186,21 @@ static struct crew *make_crew(const struct fake_message *message, uint32_t count
     return crew;
 }
 
+// POSIX's way around ISO C, which knows no conversion between the two kinds of pointer.
+static core_entry *find_core_entry(void *library, const char *name)
+{
+    core_entry *entry;
+    *(void **)&entry = dlsym(library, name);
+    return entry;
+}
+
+static aicpu_entry *find_aicpu_entry(void *library, const char *name)
+{
+    aicpu_entry *entry;
+    *(void **)&entry = dlsym(library, name);
+    return entry;
+}
+
 static void load_aicore(const struct fake_message *message)
 {
     struct aicore_program *program = calloc(1, sizeof(*program));
@@ -194,8 +209,8 @@ static void load_aicore(const struct fake_message *message)
     }
     program->library = dlopen(message->path, RTLD_NOW | RTLD_LOCAL);
     if (program->library != NULL) {
-        program->cube = (core_entry *)dlsym(program->library, "aicore_kernel_0_mix_aic");
-        program->vector = (core_entry *)dlsym(program->library, "aicore_kernel_0_mix_aiv");
+        program->cube = find_core_entry(program->library, "aicore_kernel_0_mix_aic");
+        program->vector = find_core_entry(program->library, "aicore_kernel_0_mix_aiv");
     } else {
         fprintf(stderr, "fake NPU: %s\n", dlerror());
     }
@@ -239,9 +254,9 @@ static int load_scheduler(const uint8_t *bytes, uint64_t size_bytes)
     if (library == NULL) {
         return 0;
     }
-    aicpu_entry *fixed = (aicpu_entry *)dlsym(library, "StaticTileFwkBackendKernelServer");
-    server_init = (aicpu_entry *)dlsym(library, "DynTileFwkBackendKernelServerInit");
-    server_run = (aicpu_entry *)dlsym(library, "DynTileFwkBackendKernelServer");
+    aicpu_entry *fixed = find_aicpu_entry(library, "StaticTileFwkBackendKernelServer");
+    server_init = find_aicpu_entry(library, "DynTileFwkBackendKernelServerInit");
+    server_run = find_aicpu_entry(library, "DynTileFwkBackendKernelServer");
     return fixed != NULL && server_init != NULL && server_run != NULL;
 }
 

@@ -12,6 +12,9 @@
 #include "tests/fake_cann/fake_cann.h"
 #include "tests/fake_cann/wire.h"
 
+// The libraries of a variant share these.
+#pragma GCC visibility push(default)
+
 #define FAKE_API __attribute__((visibility("default")))
 #define FAKE_DEVICE_COUNT 16
 #define FAKE_CAPACITY_BYTES (UINT64_C(61) << 30)
@@ -99,6 +102,8 @@ int fake_enter_device(const char *name, struct fake_device **out_device);
 void fake_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 extern struct fake_cann_stats fake_stats;
 extern int fake_dead_reads;
+// variant.c. 1: the device runs no AICPU program that CANN's loader brought.
+extern const int fake_aicpu_is_broken;
 // The n-th job: 1 when it is to hang.
 int fake_count_job(void);
 void *fake_current(void);
@@ -148,5 +153,7 @@ int fake_launch_aicpu(struct fake_device *device, enum fake_function_kind kind, 
 
 // json.c. The functions that a description names; returns how many, 0: malformed.
 uint32_t fake_json_functions(const char *text, struct fake_function functions[2]);
+
+#pragma GCC visibility pop
 
 #endif // PTO_TESTS_FAKE_STATE_H

@@ -42,7 +42,7 @@ static int do_launch(struct fake_stream *stream, struct fake_job *job)
     if (device->dead) {
         return PTO_CANN_DRIVER_INTERNAL;
     }
-    if (FAKE_AICPU_IS_BROKEN && job->is_aicpu) {
+    if (fake_aicpu_is_broken && job->is_aicpu) {
         device->dead = PTO_CANN_AICPU_EXCEPTION;
         return PTO_CANN_AICPU_EXCEPTION;
     }
