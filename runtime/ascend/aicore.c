@@ -27,11 +27,10 @@ static enum pto_status register_rt(struct pto_backend *device, const uint8_t *by
 static enum pto_status register_acl(struct pto_backend *device, const uint8_t *bytes,
                                     uint64_t size_bytes, struct pto_error *err)
 {
-    struct pto_cann_option option = {.id = PTO_CANN_LOAD_MAGIC,
-                                     .value.u32 = PTO_CANN_MAGIC_AICORE};
+    struct pto_cann_option option = {.id = PTO_CANN_LOAD_MAGIC, .value.u32 = PTO_CANN_MAGIC_AICORE};
     const struct pto_cann_options options = {.options = &option, .count = 1};
-    int code = device->cann->aclrtBinaryLoadFromData(bytes, size_bytes, &options,
-                                                     &device->aicore_handle);
+    int code =
+        device->cann->aclrtBinaryLoadFromData(bytes, size_bytes, &options, &device->aicore_handle);
     if (code != PTO_CANN_OK) {
         device->aicore_handle = NULL;
         return pto__ascend_fail(device, err, code, "aclrtBinaryLoadFromData",
@@ -98,9 +97,9 @@ static int start_acl(struct pto_backend *device, uint64_t *parameters, uint32_t 
          .value.u16 = (uint16_t)(device->run_limit_ns / 1000000000u)},
     };
     struct pto_cann_options config = {.options = attributes, .count = 2};
-    return device->cann->aclrtLaunchKernelWithHostArgs(
-        device->aicore_function, device->block_count, device->aicore_stream, &config, parameters,
-        size_bytes, NULL, 0);
+    return device->cann->aclrtLaunchKernelWithHostArgs(device->aicore_function, device->block_count,
+                                                       device->aicore_stream, &config, parameters,
+                                                       size_bytes, NULL, 0);
 }
 
 enum pto_status pto__ascend_start_aicore(struct pto_backend *device, struct pto_error *err)
@@ -110,10 +109,9 @@ enum pto_status pto__ascend_start_aicore(struct pto_backend *device, struct pto_
     int is_rt = device->aicore_path == PTO_ASCEND_AICORE_RT;
     int code = is_rt ? start_rt(device, parameters, sizeof(parameters))
                      : start_acl(device, parameters, sizeof(parameters));
-    return code == PTO_CANN_OK
-               ? PTO_OK
-               : pto__ascend_fail(
-                     device, err, code,
-                     is_rt ? "rtKernelLaunchWithHandleV2" : "aclrtLaunchKernelWithHostArgs",
-                     "run: starting the AICore program");
+    return code == PTO_CANN_OK ? PTO_OK
+                               : pto__ascend_fail(device, err, code,
+                                                  is_rt ? "rtKernelLaunchWithHandleV2"
+                                                        : "aclrtLaunchKernelWithHostArgs",
+                                                  "run: starting the AICore program");
 }

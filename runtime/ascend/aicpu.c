@@ -44,8 +44,7 @@ static enum pto_status check_latch(const struct pto_backend *device, const struc
     pthread_mutex_lock(&latch_mutex);
     struct latch seen = latches[device->device_id];
     pthread_mutex_unlock(&latch_mutex);
-    if (!seen.is_set ||
-        (seen.size_bytes == wanted->size_bytes && seen.hash == wanted->hash)) {
+    if (!seen.is_set || (seen.size_bytes == wanted->size_bytes && seen.hash == wanted->hash)) {
         return PTO_OK;
     }
     return pto_fail(err, PTO_E_PROGRAM,
@@ -62,15 +61,16 @@ static void set_latch(const struct pto_backend *device, const struct latch *latc
     pthread_mutex_unlock(&latch_mutex);
 }
 
-#define DESCRIPTION(name, function)                                                                \
-    "\"" name "\":{\"opInfo\":{\"functionName\":\"" function "\",\"kernelSo\":\"" PTO_CANN_LOADER_SO   \
-    "\",\"opKernelLib\":\"KFCKernel\",\"userDefined\":\"False\",\"computeCost\":\"100\","             \
+#define DESCRIPTION(name, function)                                                       \
+    "\"" name "\":{\"opInfo\":{\"functionName\":\"" function                              \
+    "\",\"kernelSo\":\"" PTO_CANN_LOADER_SO                                               \
+    "\",\"opKernelLib\":\"KFCKernel\",\"userDefined\":\"False\",\"computeCost\":\"100\"," \
     "\"engine\":\"DNN_VM_AICPU\",\"flagAsync\":\"False\",\"flagPartial\":\"False\"}}"
 
 static enum pto_status write_description(const char *path, struct pto_error *err)
 {
-    static const char text[] = "{" DESCRIPTION(INIT_NAME, PTO_CANN_LOADER_INIT) ","
-                               DESCRIPTION(RUN_NAME, PTO_CANN_LOADER_RUN) "}\n";
+    static const char text[] = "{" DESCRIPTION(INIT_NAME, PTO_CANN_LOADER_INIT) "," DESCRIPTION(
+        RUN_NAME, PTO_CANN_LOADER_RUN) "}\n";
     FILE *file = fopen(path, "w");
     int good = file != NULL && fwrite(text, 1, sizeof(text) - 1, file) == sizeof(text) - 1;
     if (file != NULL && fclose(file) != 0) {
@@ -102,8 +102,7 @@ static enum pto_status load_description(struct pto_backend *device, struct pto_e
     if (status == PTO_OK) {
         struct pto_cann_option option = {.id = PTO_CANN_LOAD_CPU_KERNEL_MODE, .value.i32 = 0};
         struct pto_cann_options options = {.options = &option, .count = 1};
-        int code =
-            device->cann->aclrtBinaryLoadFromFile(path, &options, &device->aicpu_binary);
+        int code = device->cann->aclrtBinaryLoadFromFile(path, &options, &device->aicpu_binary);
         if (code != PTO_CANN_OK) {
             device->aicpu_binary = NULL;
             status = pto__ascend_fail(device, err, code, "aclrtBinaryLoadFromFile",
@@ -121,28 +120,25 @@ static enum pto_status find_functions(struct pto_backend *device, struct pto_err
     if (status != PTO_OK) {
         return status;
     }
-    int code = device->cann->aclrtBinaryGetFunction(device->aicpu_binary, INIT_NAME,
-                                                    &device->aicpu_init);
+    int code =
+        device->cann->aclrtBinaryGetFunction(device->aicpu_binary, INIT_NAME, &device->aicpu_init);
     if (code == PTO_CANN_OK) {
         code = device->cann->aclrtBinaryGetFunction(device->aicpu_binary, RUN_NAME,
                                                     &device->aicpu_run);
     }
-    return code == PTO_CANN_OK
-               ? PTO_OK
-               : pto__ascend_fail(device, err, code, "aclrtBinaryGetFunction",
-                                  "init: finding CANN's AICPU program");
+    return code == PTO_CANN_OK ? PTO_OK
+                               : pto__ascend_fail(device, err, code, "aclrtBinaryGetFunction",
+                                                  "init: finding CANN's AICPU program");
 }
 
 static int start_json(struct pto_backend *device, void *function, uint32_t thread_count)
 {
     struct pto_cann_option attribute = {
-        .id = PTO_CANN_LAUNCH_TIMEOUT,
-        .value.u16 = (uint16_t)(device->run_limit_ns / 1000000000u)};
+        .id = PTO_CANN_LAUNCH_TIMEOUT, .value.u16 = (uint16_t)(device->run_limit_ns / 1000000000u)};
     struct pto_cann_options config = {.options = &attribute, .count = 1};
     struct pto_kernel_args args = device->block->args;
-    return device->cann->aclrtLaunchKernelWithHostArgs(function, thread_count,
-                                                       device->aicpu_stream, &config, &args,
-                                                       sizeof(args), NULL, 0);
+    return device->cann->aclrtLaunchKernelWithHostArgs(function, thread_count, device->aicpu_stream,
+                                                       &config, &args, sizeof(args), NULL, 0);
 }
 
 static int start_rt(struct pto_backend *device, const char *function, uint32_t thread_count)
@@ -152,8 +148,8 @@ static int start_rt(struct pto_backend *device, const char *function, uint32_t t
         char kernel_name[32];
         char so_name[32];
         char op_name[32];
-    } blob = {.args = device->block->args, .so_name = PTO_CANN_LOADER_SO,
-              .op_name = "PTO_SCHEDULER"};
+    } blob = {
+        .args = device->block->args, .so_name = PTO_CANN_LOADER_SO, .op_name = "PTO_SCHEDULER"};
     snprintf(blob.kernel_name, sizeof(blob.kernel_name), "%s", function);
     const struct pto_cann_aicpu_args args = {
         .args = &blob,
@@ -172,21 +168,20 @@ static enum pto_status start(struct pto_backend *device, int is_init, uint32_t t
                              const char *what, struct pto_error *err)
 {
     int is_json = device->aicpu_path == PTO_ASCEND_AICPU_JSON;
-    int code = is_json ? start_json(device, is_init ? device->aicpu_init : device->aicpu_run,
-                                    thread_count)
-                       : start_rt(device, is_init ? PTO_CANN_LOADER_INIT : PTO_CANN_LOADER_RUN,
-                                  thread_count);
-    return code == PTO_CANN_OK
-               ? PTO_OK
-               : pto__ascend_fail(device, err, code,
-                                  is_json ? "aclrtLaunchKernelWithHostArgs"
-                                          : "rtAicpuKernelLaunchExWithArgs",
-                                  what);
+    int code =
+        is_json
+            ? start_json(device, is_init ? device->aicpu_init : device->aicpu_run, thread_count)
+            : start_rt(device, is_init ? PTO_CANN_LOADER_INIT : PTO_CANN_LOADER_RUN, thread_count);
+    return code == PTO_CANN_OK ? PTO_OK
+                               : pto__ascend_fail(device, err, code,
+                                                  is_json ? "aclrtLaunchKernelWithHostArgs"
+                                                          : "rtAicpuKernelLaunchExWithArgs",
+                                                  what);
 }
 
 // Has CANN's program load the scheduler, whose bytes lie at `address` on the device.
-static enum pto_status initialise(struct pto_backend *device, uint64_t address,
-                                  uint64_t size_bytes, int *out_unusable, struct pto_error *err)
+static enum pto_status initialise(struct pto_backend *device, uint64_t address, uint64_t size_bytes,
+                                  int *out_unusable, struct pto_error *err)
 {
     device->block->device_args.aicpu_so_address = address;
     device->block->device_args.aicpu_so_size_bytes = size_bytes;

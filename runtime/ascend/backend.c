@@ -2,9 +2,9 @@
 // Ascend devices behind the backend seam.
 #include "ascend/device.h"
 
-static const char *const aicpu_symbols[] = {
-    "StaticTileFwkBackendKernelServer", "DynTileFwkBackendKernelServerInit",
-    "DynTileFwkBackendKernelServer", NULL};
+static const char *const aicpu_symbols[] = {"StaticTileFwkBackendKernelServer",
+                                            "DynTileFwkBackendKernelServerInit",
+                                            "DynTileFwkBackendKernelServer", NULL};
 static const char *const aicore_symbols[] = {"aicore_kernel_0_mix_aic", "aicore_kernel_0_mix_aiv",
                                              NULL};
 

@@ -133,8 +133,7 @@ PTO_STATIC_ASSERT(offsetof(struct pto_cann_aicpu_args, kernel_offset_info_count)
                   "CANN's layout");
 PTO_STATIC_ASSERT(offsetof(struct pto_cann_aicpu_args, so_name_offset) == 32, "CANN's layout");
 PTO_STATIC_ASSERT(offsetof(struct pto_cann_aicpu_args, kernel_name_offset) == 36, "CANN's layout");
-PTO_STATIC_ASSERT(offsetof(struct pto_cann_aicpu_args, is_no_need_h2d_copy) == 40,
-                  "CANN's layout");
+PTO_STATIC_ASSERT(offsetof(struct pto_cann_aicpu_args, is_no_need_h2d_copy) == 40, "CANN's layout");
 PTO_STATIC_ASSERT(offsetof(struct pto_cann_aicpu_args, timeout_s) == 42, "CANN's layout");
 PTO_STATIC_ASSERT(offsetof(struct pto_cann_aicpu_args, reserved) == 44, "CANN's layout");
 

@@ -79,9 +79,9 @@ static enum pto_status begin(struct pto_backend *device, const struct pto_ascend
 static struct part next_part(uint64_t offset, uint64_t size_bytes)
 {
     uint64_t left = size_bytes - offset;
-    return (struct part){
-        .offset = offset,
-        .size_bytes = left < PTO_ASCEND_STAGE_BYTES ? left : PTO_ASCEND_STAGE_BYTES};
+    return (struct part){.offset = offset,
+                         .size_bytes =
+                             left < PTO_ASCEND_STAGE_BYTES ? left : PTO_ASCEND_STAGE_BYTES};
 }
 
 // Both directions: a stage is finished before it is used again, and an upload's is filled before it

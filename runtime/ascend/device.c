@@ -14,6 +14,10 @@
 #define RUN_LIMIT_S_MAX 65000u // CANN takes 16 bits of seconds
 #define NS_IN_S 1000000000ull
 
+// Devices that were found to run no AICPU program of ours. Finding out costs a forced reset, which
+// ends the runs of every other runner of this process on the device, so it is done once.
+static _Atomic int devices_without_aicpu[PTO_DEVICE_ID_MAX + 1];
+
 enum pto_status pto__ascend_bind(const struct pto_backend *device,
                                  struct pto_ascend_binding *out_binding, struct pto_error *err)
 {
@@ -48,8 +52,8 @@ enum pto_status pto__ascend_fail(struct pto_backend *device, struct pto_error *e
     return pto__cann_fail(device->cann, err, code, function, what);
 }
 
-void pto__ascend_log(const struct pto_backend *device, enum pto_log_level level,
-                     const char *format, ...)
+void pto__ascend_log(const struct pto_backend *device, enum pto_log_level level, const char *format,
+                     ...)
 {
     if (device->log == NULL) {
         return;
@@ -81,10 +85,9 @@ static enum pto_status choose_run_limit(struct pto_backend *device, struct pto_e
     // The scheduler's own limit comes first, because it can say which task is to blame.
     uint64_t least_s = device->timeout_ns / NS_IN_S + device->timeout_ns / NS_IN_S / 2 + 5;
     if (least_s > RUN_LIMIT_S_MAX) {
-        return pto_fail(err, PTO_E_RANGE,
-                        "init: the timeout is %llu s; an Ascend device takes up to %u s",
-                        (unsigned long long)(device->timeout_ns / NS_IN_S),
-                        RUN_LIMIT_S_MAX / 3 * 2);
+        return pto_fail(
+            err, PTO_E_RANGE, "init: the timeout is %llu s; an Ascend device takes up to %u s",
+            (unsigned long long)(device->timeout_ns / NS_IN_S), RUN_LIMIT_S_MAX / 3 * 2);
     }
     device->run_limit_ns = (limit_s < least_s ? least_s : limit_s) * NS_IN_S;
     return PTO_OK;
@@ -195,8 +198,8 @@ static enum pto_status check_cores(struct pto_backend *device, struct pto_error 
 
 static enum pto_status make_block(struct pto_backend *device, struct pto_error *err)
 {
-    device->block_bytes = sizeof(struct pto_ascend_block) +
-                          device->core_count * sizeof(device->block->handshakes[0]);
+    device->block_bytes =
+        sizeof(struct pto_ascend_block) + device->core_count * sizeof(device->block->handshakes[0]);
     void *block = NULL;
     if (posix_memalign(&block, PTO_CACHE_LINE_SIZE, device->block_bytes) != 0) {
         return pto_fail_no_host_memory(err, "the launch block", device->block_bytes);
@@ -306,7 +309,7 @@ static enum pto_status open_once(struct pto_backend **out, const struct pto_back
         status = pto__ascend_choose_paths(device, err);
     }
     if (status == PTO_OK) {
-        if (without_aicpu) {
+        if (without_aicpu && !device->aicpu_forced) {
             device->aicpu_path = PTO_ASCEND_AICPU_NONE;
         }
         status = set_up(device, config, out_unusable, err);
@@ -329,13 +332,15 @@ enum pto_status pto__ascend_open(struct pto_backend **out, const struct pto_back
     struct pto_error cause;
     struct pto_error *failure = err != NULL ? err : &cause;
     const struct pto_cann *cann;
-    int unusable;
+    int unusable = 0;
     enum pto_status status = pto__cann_load(&cann, err);
     if (status != PTO_OK) {
         return status;
     }
-    status = open_once(out, config, cann, 0, &unusable, failure);
+    _Atomic int *without_aicpu = &devices_without_aicpu[config->device_id];
+    status = open_once(out, config, cann, *without_aicpu, &unusable, failure);
     if (status != PTO_OK && unusable) {
+        *without_aicpu = 1;
         if (config->log != NULL) {
             config->log(config->log_context, PTO_LOG_WARNING, failure->message);
             config->log(config->log_context, PTO_LOG_WARNING,

@@ -103,13 +103,12 @@ struct pto_ascend_binding {
 PTO_NODISCARD enum pto_status pto__ascend_bind(const struct pto_backend *device,
                                                struct pto_ascend_binding *out_binding,
                                                struct pto_error *err);
-void pto__ascend_unbind(const struct pto_backend *device,
-                        const struct pto_ascend_binding *binding);
+void pto__ascend_unbind(const struct pto_backend *device, const struct pto_ascend_binding *binding);
 // Fills *err for a call of CANN that failed, and marks the device broken if it may be.
 enum pto_status pto__ascend_fail(struct pto_backend *device, struct pto_error *err, int32_t code,
                                  const char *function, const char *what);
-void pto__ascend_log(const struct pto_backend *device, enum pto_log_level level,
-                     const char *format, ...) __attribute__((format(printf, 3, 4)));
+void pto__ascend_log(const struct pto_backend *device, enum pto_log_level level, const char *format,
+                     ...) __attribute__((format(printf, 3, 4)));
 enum pto_status pto__ascend_open(struct pto_backend **out, const struct pto_backend_config *config,
                                  struct pto_error *err);
 void pto__ascend_close(struct pto_backend *device);
@@ -151,8 +150,7 @@ PTO_NODISCARD enum pto_status pto__ascend_load_aicpu(struct pto_backend *device,
                                                      int *out_unusable, struct pto_error *err);
 void pto__ascend_unload_aicpu(struct pto_backend *device);
 PTO_NODISCARD enum pto_status pto__ascend_start_aicpu(struct pto_backend *device,
-                                                      uint32_t thread_count,
-                                                      struct pto_error *err);
+                                                      uint32_t thread_count, struct pto_error *err);
 
 // run.c
 enum pto_status pto__ascend_launch(struct pto_backend *device,
@@ -163,8 +161,8 @@ enum pto_status pto__ascend_handshakes(struct pto_backend *device, struct pto_ha
 // Of device memory at the launch block: `field` is an offset in struct pto_ascend_block.
 PTO_NODISCARD enum pto_status pto__ascend_block_upload(struct pto_backend *device, uint64_t field,
                                                        uint64_t size_bytes, struct pto_error *err);
-PTO_NODISCARD enum pto_status pto__ascend_block_download(struct pto_backend *device,
-                                                         uint64_t field, uint64_t size_bytes,
+PTO_NODISCARD enum pto_status pto__ascend_block_download(struct pto_backend *device, uint64_t field,
+                                                         uint64_t size_bytes,
                                                          struct pto_error *err);
 // Says which task a core that did not end was running, from the lines in device->block.
 void pto__ascend_blame(struct pto_backend *device, const struct pto_launch_request *request,

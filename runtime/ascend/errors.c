@@ -17,13 +17,14 @@ static const struct pto_cann_code codes[] = {
     {100001, "UNINITIALIZE", "CANN is not initialised", HINT_REPORT},
     {200001, "API_NOT_SUPPORT", "this CANN or chip lacks the function", "update CANN and driver"},
     {107000, "PARAM_INVALID", "an argument was refused", HINT_REPORT},
-    {107001, "INVALID_DEVICEID", "there is no such device", "npu-smi info lists the devices; also "
+    {107001, "INVALID_DEVICEID", "there is no such device",
+     "npu-smi info lists the devices; also "
      "check ASCEND_RT_VISIBLE_DEVICES, which renumbers them"},
-    {107002, "CONTEXT_NULL", "no context on this thread", "another library reset the device; "
-     HINT_RESET},
+    {107002, "CONTEXT_NULL", "no context on this thread",
+     "another library reset the device; " HINT_RESET},
     {107003, "STREAM_CONTEXT", "the stream belongs to another context", HINT_REPORT},
-    {107017, "INVALID_HANDLE", "a handle is not known", "another library reset the device; "
-     HINT_RESET},
+    {107017, "INVALID_HANDLE", "a handle is not known",
+     "another library reset the device; " HINT_RESET},
     {107019, "WAIT_TIMEOUT", "waiting took too long", HINT_RESET},
     {107022, "TASK_ABORT", "the task was aborted", HINT_RESET},
     {107023, "STREAM_ABORT", "the stream was aborted", HINT_RESET},
@@ -49,8 +50,8 @@ static const struct pto_cann_code codes[] = {
      "raise PTO_ASCEND_RUN_LIMIT_S if runs may take so long; " HINT_RESET},
     {507018, "AICPU_EXCEPTION", "the AICPU program failed",
      "if this is the first run, the device lacks CANN's libaicpu_extend_kernels.so (it takes CANN "
-     "8.5 and driver 25.2 or later): try PTO_ASCEND_LAUNCH=host; else a kernel may have faulted: "
-     HINT_RESET},
+     "8.5 and driver 25.2 or later): try PTO_ASCEND_LAUNCH=host; else a kernel may have "
+     "faulted: " HINT_RESET},
     {507027, "KERNEL_LOOKUP", "the kernel was not found", "build aicore/kernel.o for this chip"},
     {507033, "DEVICE_SETUP_ERROR", "the device could not be set up",
      "check the driver with npu-smi info, and that CANN and driver are of matching releases"},

@@ -39,8 +39,9 @@ static enum pto_status read_image(struct driver *driver, struct pto_error *err)
         return status;
     }
     if (header.magic != PTO_IMAGE_MAGIC || header.task_count != driver->request->task_count) {
-        return pto_fail(err, PTO_E_INTERNAL, "run: the graph on the device is not what was put "
-                                             "there");
+        return pto_fail(err, PTO_E_INTERNAL,
+                        "run: the graph on the device is not what was put "
+                        "there");
     }
     uint64_t task_bytes = (uint64_t)header.task_count * sizeof(uint32_t);
     driver->image = malloc(header.size_bytes);
@@ -276,8 +277,10 @@ enum pto_status pto__ascend_drive(struct pto_backend *device,
     }
     while (status == PTO_OK && !over) {
         if (driver.head == driver.tail) {
-            status = pto_fail(err, PTO_E_INTERNAL, "run: %u of %u tasks completed, and none is "
-                              "ready", (unsigned)driver.completed, (unsigned)request->task_count);
+            status = pto_fail(err, PTO_E_INTERNAL,
+                              "run: %u of %u tasks completed, and none is "
+                              "ready",
+                              (unsigned)driver.completed, (unsigned)request->task_count);
             break;
         }
         if (request->poll != NULL && request->poll(request->poll_context)) {

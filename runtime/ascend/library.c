@@ -6,17 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 
 #define PLACE_COUNT_MAX 6
 #define SEARCHED_SIZE 400
 
-#define PTO_CANN_ENTRY(library_, name_, need_, since_, parameters_)                                \
-    {.name = #name_,                                                                               \
-     .since = since_,                                                                              \
-     .library = PTO_CANN_##library_,                                                               \
-     .need = PTO_CANN_##need_,                                                                     \
+#define PTO_CANN_ENTRY(library_, name_, need_, since_, parameters_) \
+    {.name = #name_,                                                \
+     .since = since_,                                               \
+     .library = PTO_CANN_##library_,                                \
+     .need = PTO_CANN_##need_,                                      \
      .offset = offsetof(struct pto_cann, name_)},
 const struct pto_cann_symbol pto__cann_symbols[] = {PTO_CANN_SYMBOLS(PTO_CANN_ENTRY)
                                                         PTO_CANN_TEXT_SYMBOLS(PTO_CANN_ENTRY)};
@@ -27,6 +28,7 @@ const size_t pto__cann_symbol_count = sizeof(pto__cann_symbols) / sizeof(pto__ca
 static pthread_mutex_t load_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct pto_cann loaded;
 static int is_loaded;
+static _Atomic pid_t loaded_by; // the process that did, 0: none yet
 
 // A library: where it may be, tried in order. A place with "%s" is inside ASCEND_HOME_PATH; one
 // without a slash is looked up by the system's loader.
@@ -44,8 +46,8 @@ static const struct search driver_search = {
 };
 static const struct search acl_search = {
     .name = "libascendcl.so",
-    .places = {"%s/lib64/libascendcl.so", "%s/lib64/libacl_rt.so", "libascendcl.so",
-               "libacl_rt.so", NULL},
+    .places = {"%s/lib64/libascendcl.so", "%s/lib64/libacl_rt.so", "libascendcl.so", "libacl_rt.so",
+               NULL},
 };
 static const struct search runtime_search = {
     .name = "libruntime.so",
@@ -148,8 +150,8 @@ static enum pto_status load_libraries(struct pto_cann *cann, struct pto_error *e
         return pto_fail(err, PTO_E_BACKEND,
                         "init: CANN's %s cannot be loaded; tried %s.%s%s%s %s, or choose backend "
                         "'sim'",
-                        acl_search.name, acl.searched, acl.reason[0] != '\0' ? " " : "",
-                        acl.reason, acl.reason[0] != '\0' ? "." : "",
+                        acl_search.name, acl.searched, acl.reason[0] != '\0' ? " " : "", acl.reason,
+                        acl.reason[0] != '\0' ? "." : "",
                         home == NULL ? "Set ASCEND_HOME_PATH to the CANN toolkit's folder"
                                      : "Check that ASCEND_HOME_PATH is the CANN toolkit's folder, "
                                        "and run its set_env.sh");
@@ -164,6 +166,14 @@ static enum pto_status load_libraries(struct pto_cann *cann, struct pto_error *e
 enum pto_status pto__cann_load(const struct pto_cann **out_cann, struct pto_error *err)
 {
     *out_cann = NULL;
+    pid_t owner = loaded_by;
+    if (owner != 0 && owner != getpid()) {
+        return pto_fail(err, PTO_E_FORKED,
+                        "init: process %ld started CANN before it forked this one, and CANN's "
+                        "connection to the device does not pass to a child; start the child by "
+                        "spawn, or fork before the first init()",
+                        (long)owner);
+    }
     pthread_mutex_lock(&load_mutex);
     enum pto_status status = PTO_OK;
     if (!is_loaded) {
@@ -179,6 +189,7 @@ enum pto_status pto__cann_load(const struct pto_cann **out_cann, struct pto_erro
         }
         if (status == PTO_OK) {
             loaded = cann;
+            loaded_by = getpid();
             is_loaded = 1;
         }
     }

@@ -11,7 +11,7 @@
 
 // The functions, NULL for an optional one that is missing.
 struct pto_cann {
-#define PTO_CANN_MEMBER(library, name, need, since, parameters) int (*name) parameters;
+#define PTO_CANN_MEMBER(library, name, need, since, parameters) int(*name) parameters;
     PTO_CANN_SYMBOLS(PTO_CANN_MEMBER)
 #undef PTO_CANN_MEMBER
 #define PTO_CANN_MEMBER(library, name, need, since, parameters) const char *(*name)parameters;
@@ -45,7 +45,7 @@ int pto__cann_has(const struct pto_cann *cann, const struct pto_cann_symbol *sym
 PTO_NODISCARD enum pto_status pto__cann_load(const struct pto_cann **out_cann,
                                              struct pto_error *err);
 
-// errors.c: what a code means. The name is CANN's, without its prefix; text and hint are never NULL.
+// errors.c: what a code means. The name is CANN's, without its prefix; nothing of it is NULL.
 struct pto_cann_code {
     int32_t code;
     const char *name;

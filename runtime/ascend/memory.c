@@ -126,7 +126,8 @@ static enum pto_status fail_allocation(struct pto_backend *device, uint64_t size
                                        int32_t code, struct pto_error *err)
 {
     struct pto_error cause;
-    enum pto_status status = pto__ascend_fail(device, &cause, code, "aclrtMalloc", "the allocation");
+    enum pto_status status =
+        pto__ascend_fail(device, &cause, code, "aclrtMalloc", "the allocation");
     size_t free_bytes = 0;
     size_t total_bytes = 0;
     if (status == PTO_E_NO_MEMORY && device->cann->aclrtGetMemInfo != NULL &&
@@ -247,8 +248,8 @@ static enum pto_status allocate_small(struct pto_backend *device, uint64_t piece
         *out_address = size_class->free_pieces[size_class->count];
         return PTO_OK;
     }
-    enum pto_status status = make_place(&size_class->free_pieces, &size_class->capacity,
-                                        size_class->total, err);
+    enum pto_status status =
+        make_place(&size_class->free_pieces, &size_class->capacity, size_class->total, err);
     if (status == PTO_OK && pool->carve_bytes < class_bytes) {
         status = add_chunk(device, err);
     }

@@ -88,7 +88,7 @@ static enum pto_status parse_forced(struct pto_backend *device, const char *text
                         "followed by +rt or +acl",
                         text);
     }
-    if (!has_aicpu_path(device->cann, (enum pto_ascend_aicpu_path)*out_aicpu)) {
+    if (!has_aicpu_path(device->cann, (enum pto_ascend_aicpu_path) * out_aicpu)) {
         return fail_missing("AICPU", aicpu_names[*out_aicpu],
                             *out_aicpu == PTO_ASCEND_AICPU_JSON
                                 ? "aclrtLaunchKernelWithHostArgs, CANN 8.5"
@@ -96,7 +96,7 @@ static enum pto_status parse_forced(struct pto_backend *device, const char *text
                             err);
     }
     if (*out_aicore >= 0 &&
-        !has_aicore_path(device->cann, (enum pto_ascend_aicore_path)*out_aicore)) {
+        !has_aicore_path(device->cann, (enum pto_ascend_aicore_path) * out_aicore)) {
         return fail_missing("AICore", aicore_names[*out_aicore],
                             *out_aicore == PTO_ASCEND_AICORE_RT
                                 ? "rtRegisterAllKernel and rtKernelLaunchWithHandleV2"

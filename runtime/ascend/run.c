@@ -5,6 +5,7 @@
 // and can name the task; then CANN's limit for the AICPU program (the run limit); then the host's.
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "ascend/device.h"
 #include "base/error.h"
@@ -14,6 +15,8 @@
 #define SLICE_NS (500 * MS)
 #define POLL_SLICE_NS (20 * MS) // between two calls of the caller's poll function
 #define HOST_GRACE_NS (10000 * MS)
+#define SETTLE_NS 20000000
+#define SETTLE_TURNS 50u
 // A completion takes about a microsecond to be seen, so two tasks a core keep it busy.
 #define DEPTH_MIN 2u
 
@@ -111,8 +114,8 @@ void pto__ascend_blame(struct pto_backend *device, const struct pto_launch_reque
     report->core = PTO_NO_TASK;
     report->task = PTO_NO_TASK;
     uint32_t count = 0;
-    uint32_t core = device->lines == PTO_ASCEND_LINES_READ ? find_stuck_core(device, &count)
-                                                           : PTO_NO_TASK;
+    uint32_t core =
+        device->lines == PTO_ASCEND_LINES_READ ? find_stuck_core(device, &count) : PTO_NO_TASK;
     if (core == PTO_NO_TASK) {
         return;
     }
@@ -134,8 +137,8 @@ void pto__ascend_blame(struct pto_backend *device, const struct pto_launch_reque
     if (count > 1) {
         size_t used = strlen(out->detail);
         snprintf(out->detail + used, sizeof(out->detail) - used,
-                 "%s%u cores were inside a task; this is the first of them",
-                 used != 0 ? "; " : "", (unsigned)count);
+                 "%s%u cores were inside a task; this is the first of them", used != 0 ? "; " : "",
+                 (unsigned)count);
     }
 }
 
@@ -144,13 +147,41 @@ static int is_core_timeout(int32_t code)
     return code == PTO_CANN_AICORE_TIMEOUT || code == PTO_CANN_VECTOR_CORE_TIMEOUT;
 }
 
+static uint32_t count_completed(const struct pto_backend *device)
+{
+    uint32_t count = 0;
+    for (uint32_t core = 0; core < device->core_count; core++) {
+        count += device->block->handshakes[core].core.completed;
+    }
+    return count;
+}
+
+// Reads the lines until they stand still: cores that are well may still be busy when another one's
+// end is known.
+static void read_settled_lines(struct pto_backend *device)
+{
+    uint32_t seen = UINT32_MAX;
+    for (uint32_t turn = 0; turn < SETTLE_TURNS; turn++) {
+        // Only a dead device does not give its lines back; then the report stays without names.
+        if (download_lines(device, NULL) != PTO_OK) {
+            return;
+        }
+        uint32_t completed = count_completed(device);
+        if (completed == seen) {
+            return;
+        }
+        seen = completed;
+        const struct timespec pause = {.tv_nsec = SETTLE_NS};
+        nanosleep(&pause, NULL);
+    }
+}
+
 void pto__ascend_report_cores(struct pto_backend *device, const struct pto_launch_request *request,
                               int32_t code, struct pto_launch_outcome *out)
 {
     atomic_store(&device->broken, 1);
     out->vendor_code = code;
-    // Only a dead device does not give its lines back; then the report stays without names.
-    (void)download_lines(device, NULL);
+    read_settled_lines(device);
     if (code == 0 || is_core_timeout(code)) {
         if (out->report.status != PTO_REPORT_TIMEOUT) {
             snprintf(out->detail, sizeof(out->detail),
@@ -161,9 +192,10 @@ void pto__ascend_report_cores(struct pto_backend *device, const struct pto_launc
         return;
     }
     pto__cann_describe(device->cann, code, out->detail, sizeof(out->detail));
-    uint32_t completed = out->report.completed;
-    out->report = (struct pto_report){
-        .status = PTO_REPORT_TASK, .fail_kind = PTO_FAIL_FAULT, .completed = completed};
+    out->report = (struct pto_report){.status = PTO_REPORT_TASK, .fail_kind = PTO_FAIL_FAULT};
+    if (device->lines == PTO_ASCEND_LINES_READ) {
+        out->report.completed = count_completed(device);
+    }
     pto__ascend_blame(device, request, out);
 }
 
@@ -172,8 +204,8 @@ struct watch {
     struct pto_backend *device;
     const struct pto_launch_request *request;
     uint64_t begin_ns;
-    int stopping;        // 1: the scheduler was asked to end
-    int32_t aicpu_code;  // how the streams ended; PTO_CANN_STREAM_SYNC_TIMEOUT: they have not
+    int stopping;       // 1: the scheduler was asked to end
+    int32_t aicpu_code; // how the streams ended; PTO_CANN_STREAM_SYNC_TIMEOUT: they have not
     int32_t aicore_code;
 };
 
@@ -206,9 +238,7 @@ static void watch_scheduler(struct watch *watch)
             watch->aicore_code = pto__ascend_wait(device, device->aicore_stream, 0);
             if (watch->aicore_code != PTO_CANN_OK &&
                 watch->aicore_code != PTO_CANN_STREAM_SYNC_TIMEOUT) {
-                // The cores are gone. The scheduler need not find out by its time limit.
-                stop(watch);
-                limit_ns = now - watch->begin_ns + HOST_GRACE_NS;
+                return; // the cores are gone, and the scheduler waits for them in vain
             }
         }
         if (!watch->stopping && request->poll != NULL && request->poll(request->poll_context)) {
@@ -298,8 +328,7 @@ static enum pto_status start(struct pto_backend *device, struct pto_error *err)
         status = pto__ascend_start_aicore(device, err);
     }
     if (status == PTO_OK) {
-        status =
-            pto__ascend_start_aicpu(device, device->block->launch.scheduler_count, err);
+        status = pto__ascend_start_aicpu(device, device->block->launch.scheduler_count, err);
         if (status != PTO_OK) {
             // The cores run, and nobody will send them away.
             atomic_store(&device->broken, 1);

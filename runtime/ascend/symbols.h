@@ -5,8 +5,8 @@
 //     X(library, name, need, since, parameters)
 //
 // All return an int, 0 for success, but for those of PTO_CANN_TEXT_SYMBOLS. A required symbol that
-// is missing makes the backend unusable; an optional one only the launch path that takes it. `since`
-// is the oldest version known to have it.
+// is missing makes the backend unusable; an optional one only the launch path that takes it.
+// `since` is the oldest version known to have it.
 #ifndef PTO_ASCEND_SYMBOLS_H
 #define PTO_ASCEND_SYMBOLS_H
 
@@ -30,7 +30,7 @@
     X(ACL, aclrtDestroyStream, REQUIRED, "8.1", (void *stream))                                    \
     X(ACL, aclrtSynchronizeStreamWithTimeout, REQUIRED, "8.1", (void *stream, int32_t timeout_ms)) \
     X(ACL, aclrtGetMemInfo, OPTIONAL, "8.1",                                                       \
-      (int32_t attribute, size_t *free_bytes, size_t *total_bytes))                                \
+      (int32_t attribute, size_t * free_bytes, size_t * total_bytes))                              \
     X(ACL, aclrtBinaryLoadFromFile, OPTIONAL, "8.1",                                               \
       (const char *path, struct pto_cann_options *options, void **binary))                         \
     X(ACL, aclrtBinaryUnLoad, OPTIONAL, "8.1", (void *binary))                                     \
@@ -43,7 +43,7 @@
       (void *function, uint32_t block_count, void *stream, struct pto_cann_options *config,        \
        void *args, size_t args_size, struct pto_cann_place_holder *holders, size_t holder_count))  \
     X(ACL, aclrtGetDeviceInfo, OPTIONAL, "8.5",                                                    \
-      (uint32_t device_id, int32_t attribute, int64_t *value))                                     \
+      (uint32_t device_id, int32_t attribute, int64_t * value))                                    \
     X(ACL, aclrtGetStreamResLimit, OPTIONAL, "8.5",                                                \
       (void *stream, int32_t resource, uint32_t *value))                                           \
     X(RUNTIME, rtGetAiCoreCount, OPTIONAL, "8.1", (uint32_t * count))                              \
@@ -58,8 +58,8 @@
       (uint32_t kernel_type, const char *op_name, uint32_t block_count,                            \
        const struct pto_cann_aicpu_args *args, void *sm_desc, void *stream, uint32_t flags))
 
-#define PTO_CANN_TEXT_SYMBOLS(X)                                                                   \
-    X(ACL, aclGetRecentErrMsg, OPTIONAL, "8.1", (void))                                            \
+#define PTO_CANN_TEXT_SYMBOLS(X)                        \
+    X(ACL, aclGetRecentErrMsg, OPTIONAL, "8.1", (void)) \
     X(ACL, aclrtGetSocName, OPTIONAL, "8.1", (void))
 
 #endif // PTO_ASCEND_SYMBOLS_H

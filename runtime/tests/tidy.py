@@ -34,13 +34,14 @@ INCLUDES = {
     "graph": {"abi", "base", "public"},
     "host": {"abi", "base", "graph", "public"},
     "sim": {"abi", "base", "host", "public"},
+    "ascend": {"abi", "base", "host", "public"},
     "python": {"abi", "base", "graph", "host", "public"},
     "aicpu": {"abi"},
     "aicore": {"abi", "kernel"},
     "examples": {"public", "kernel"},
     "bench": {"abi", "graph", "public", "kernel"},
 }
-LIBRARY = {"abi", "base", "graph", "host", "sim", "aicpu", "aicore"}
+LIBRARY = {"abi", "base", "graph", "host", "sim", "ascend", "aicpu", "aicore"}
 
 # Words that no C file may hold, and words that no library file may hold: it reports by status, and
 # never prints, ends the process or runs another one.

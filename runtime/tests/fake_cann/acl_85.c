@@ -43,9 +43,9 @@ int aclrtBinaryLoadFromData(const void *data, size_t size_bytes,
     int code = fake_enter_device("aclrtBinaryLoadFromData", &device);
     const struct pto_cann_option *magic = only_option(options, PTO_CANN_LOAD_MAGIC);
     if (code == 0) {
-        code = magic != NULL ? fake_binary_load_aicore(device, data, size_bytes,
-                                                       magic->value.u32, &made)
-                             : FAKE_INVALID_PARAM;
+        code = magic != NULL
+                   ? fake_binary_load_aicore(device, data, size_bytes, magic->value.u32, &made)
+                   : FAKE_INVALID_PARAM;
     }
     if (code == 0) {
         *binary = made;
@@ -101,8 +101,8 @@ int aclrtLaunchKernelWithHostArgs(void *function, uint32_t block_count, void *st
     uint64_t limit_s = 0;
     for (size_t i = 0; config != NULL && i < config->count; i++) {
         const struct pto_cann_option *option = &config->options[i];
-        is_batch |= option->id == PTO_CANN_LAUNCH_SCHEM_MODE &&
-                    option->value.u8 == PTO_CANN_SCHEM_BATCH;
+        is_batch |=
+            option->id == PTO_CANN_LAUNCH_SCHEM_MODE && option->value.u8 == PTO_CANN_SCHEM_BATCH;
         if (option->id == PTO_CANN_LAUNCH_TIMEOUT) {
             has_limit = 1;
             limit_s = option->value.u16;
@@ -112,11 +112,11 @@ int aclrtLaunchKernelWithHostArgs(void *function, uint32_t block_count, void *st
         code = FAKE_INVALID_PARAM;
     }
     if (code == 0) {
-        code = known->kind == FAKE_FUNCTION_AICORE
-                   ? fake_launch_aicore(known->binary, block_count, stream, args, args_size,
-                                        is_batch)
-                   : fake_launch_aicpu(device, known->kind, block_count, stream, args, args_size,
-                                       has_limit, limit_s);
+        code =
+            known->kind == FAKE_FUNCTION_AICORE
+                ? fake_launch_aicore(known->binary, block_count, stream, args, args_size, is_batch)
+                : fake_launch_aicpu(device, known->kind, block_count, stream, args, args_size,
+                                    has_limit, limit_s);
     }
     return fake_leave(code);
 }

@@ -54,9 +54,9 @@ static int write_native(const uint8_t *bytes, uint64_t size_bytes, char *path)
     if (fd < 0) {
         return 0;
     }
-    int good = write(fd, bytes, size_bytes) == (ssize_t)size_bytes &&
-               pwrite(fd, &machine, sizeof(machine), FAKE_ELF_MACHINE_OFFSET) ==
-                   (ssize_t)sizeof(machine);
+    int good =
+        write(fd, bytes, size_bytes) == (ssize_t)size_bytes &&
+        pwrite(fd, &machine, sizeof(machine), FAKE_ELF_MACHINE_OFFSET) == (ssize_t)sizeof(machine);
     close(fd);
     return good;
 }
@@ -90,8 +90,7 @@ int fake_binary_load_aicore(struct fake_device *device, const void *bytes, uint6
     }
     binary->is_aicore = 1;
     binary->handle = message.handle;
-    binary->functions[0] =
-        (struct fake_function){.binary = binary, .kind = FAKE_FUNCTION_AICORE};
+    binary->functions[0] = (struct fake_function){.binary = binary, .kind = FAKE_FUNCTION_AICORE};
     snprintf(binary->functions[0].name, sizeof(binary->functions[0].name), "aicore_kernel_0");
     *out_binary = binary;
     return 0;

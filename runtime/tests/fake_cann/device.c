@@ -56,6 +56,17 @@ uint32_t fake_block_limit(void)
     return text != NULL && *text != '\0' ? (uint32_t)strtoul(text, NULL, 10) : 24;
 }
 
+int fake_start_thread(pthread_t *thread, void *(*main_function)(void *), void *argument)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int code = pthread_create(thread, NULL, main_function, argument);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code == 0;
+}
+
 struct reader {
     struct fake_device *device;
     int socket;
@@ -79,6 +90,13 @@ static void *reader_main(void *argument)
         pthread_cond_broadcast(&fake_changed);
         pthread_mutex_unlock(&fake_lock);
     }
+    pthread_mutex_lock(&fake_lock);
+    if (reader.device->reader_generation == reader.generation && reader.device->pid != 0) {
+        reader.device->is_gone = 1;
+        reader.device->dead = 507901;
+        pthread_cond_broadcast(&fake_changed);
+    }
+    pthread_mutex_unlock(&fake_lock);
     close(reader.socket);
     return NULL;
 }
@@ -89,13 +107,12 @@ static int make_memory(struct fake_device *device, int *out_fd)
     if (fd < 0 || ftruncate(fd, (off_t)FAKE_MEMORY_BYTES) != 0) {
         return 0;
     }
-    void *hint = CHOOSE_BASE
-                     ? (void *)(uintptr_t)(MEMORY_BASE + (uint64_t)device->id * MEMORY_STEP)
-                     : NULL;
+    void *hint =
+        CHOOSE_BASE ? (void *)(uintptr_t)(MEMORY_BASE + (uint64_t)device->id * MEMORY_STEP) : NULL;
     void *base = mmap(hint, FAKE_MEMORY_BYTES, PROT_NONE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    void *alias = mmap(NULL, FAKE_MEMORY_BYTES, PROT_READ | PROT_WRITE,
-                       MAP_SHARED | MAP_NORESERVE, fd, 0);
+    void *alias =
+        mmap(NULL, FAKE_MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (base == MAP_FAILED || alias == MAP_FAILED) {
         return 0;
     }
@@ -141,8 +158,7 @@ static int start_once(struct fake_device *device)
     close(sockets[1]);
     close(memory);
     struct fake_message ready;
-    if (device->pid != 0 &&
-        recv(sockets[0], &ready, sizeof(ready), 0) == (ssize_t)sizeof(ready)) {
+    if (device->pid != 0 && recv(sockets[0], &ready, sizeof(ready), 0) == (ssize_t)sizeof(ready)) {
         device->socket = sockets[0];
         return 1;
     }
@@ -173,7 +189,7 @@ int fake_device_use(struct fake_device *device)
         }
         device->reader_generation = device->generation;
         *reader = (struct reader){device, device->socket, device->generation};
-        if (pthread_create(&thread, NULL, reader_main, reader) != 0) {
+        if (!fake_start_thread(&thread, reader_main, reader)) {
             abort();
         }
         pthread_detach(thread);
@@ -205,6 +221,7 @@ void fake_device_kill(struct fake_device *device)
     pid_t pid = device->pid;
     device->pid = 0;
     device->dead = 0;
+    device->is_gone = 0;
     device->generation++;
     if (pid != 0) {
         kill(pid, SIGKILL);
@@ -239,8 +256,7 @@ int fake_device_call(struct fake_device *device, struct fake_message *message, u
     }
     pid_t pid = device->pid;
     message->job = ++device->job_count;
-    struct answer answer = {
-        .device = device, .job = message->job, .next = waiting};
+    struct answer answer = {.device = device, .job = message->job, .next = waiting};
     // The reader of this device process was started in the generation of its first use.
     answer.generation = device->reader_generation;
     waiting = &answer;
@@ -250,7 +266,7 @@ int fake_device_call(struct fake_device *device, struct fake_message *message, u
     }
     while (code == 0 && !answer.is_done) {
         int waited = wait_until(limit_ms != 0 ? &until : NULL);
-        if (device->pid != pid) {
+        if (device->pid != pid || (device->is_gone && !answer.is_done)) {
             code = PTO_CANN_DRIVER_INTERNAL;
         } else if (waited == ETIMEDOUT && !answer.is_done) {
             code = PTO_CANN_STREAM_SYNC_TIMEOUT;

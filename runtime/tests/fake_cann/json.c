@@ -66,10 +66,10 @@ static void read_info(struct json *json, struct fake_function *function)
         need(json, ':');
         read_string(json, value, sizeof(value));
         if (strcmp(key, "functionName") == 0) {
-            function->kind = strcmp(value, PTO_CANN_LOADER_INIT) == 0 ? FAKE_FUNCTION_INIT
-                                                                      : FAKE_FUNCTION_RUN;
-            seen += strcmp(value, PTO_CANN_LOADER_INIT) == 0 ||
-                    strcmp(value, PTO_CANN_LOADER_RUN) == 0;
+            function->kind =
+                strcmp(value, PTO_CANN_LOADER_INIT) == 0 ? FAKE_FUNCTION_INIT : FAKE_FUNCTION_RUN;
+            seen +=
+                strcmp(value, PTO_CANN_LOADER_INIT) == 0 || strcmp(value, PTO_CANN_LOADER_RUN) == 0;
         } else if (strcmp(key, "kernelSo") == 0) {
             seen += strcmp(value, PTO_CANN_LOADER_SO) == 0;
         } else if (strcmp(key, "opKernelLib") == 0) {

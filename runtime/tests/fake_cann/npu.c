@@ -243,8 +243,8 @@ static int load_scheduler(const uint8_t *bytes, uint64_t size_bytes)
         return 0;
     }
     memcpy(&machine, bytes + FAKE_ELF_MACHINE_OFFSET, sizeof(machine));
-    int good = machine == FAKE_MACHINE_AARCH64 &&
-               write(fd, bytes, size_bytes) == (ssize_t)size_bytes;
+    int good =
+        machine == FAKE_MACHINE_AARCH64 && write(fd, bytes, size_bytes) == (ssize_t)size_bytes;
     machine = FAKE_MACHINE_NATIVE;
     good = good && pwrite(fd, &machine, sizeof(machine), FAKE_ELF_MACHINE_OFFSET) ==
                        (ssize_t)sizeof(machine);
@@ -335,6 +335,9 @@ int main(int argc, char **argv)
     if (memory != wanted) {
         return FAKE_EXIT_TAKEN;
     }
+    sigset_t none; // a device inherits nothing from the program
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
     struct sigaction action = {.sa_flags = SA_ONSTACK | SA_NODEFER};
     action.sa_handler = on_fault;

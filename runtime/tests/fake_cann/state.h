@@ -40,6 +40,7 @@ struct fake_device {
     // The device process, started with the first use, ended by a forced reset.
     pid_t pid;
     int socket;
+    int is_gone; // it ended by itself
     uint32_t reader_generation;
     uint32_t job_count;
     uint64_t base;
@@ -119,6 +120,8 @@ void fake_device_kill(struct fake_device *device);
 // the answer's code, or PTO_CANN_STREAM_SYNC_TIMEOUT. limit_ms 0: waits for ever.
 int fake_device_call(struct fake_device *device, struct fake_message *message, uint64_t limit_ms);
 uint32_t fake_block_limit(void);
+// A thread that takes none of the program's signals. 0: there is none.
+int fake_start_thread(pthread_t *thread, void *(*main_function)(void *), void *argument);
 
 // memory.c. Locked.
 int fake_memory_allocate(struct fake_device *device, uint64_t size_bytes, uint64_t *out_address);

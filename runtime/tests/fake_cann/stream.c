@@ -46,11 +46,12 @@ static int do_launch(struct fake_stream *stream, struct fake_job *job)
         device->dead = PTO_CANN_AICPU_EXCEPTION;
         return PTO_CANN_AICPU_EXCEPTION;
     }
+    uint32_t generation = device->generation;
     int code = fake_device_call(device, &job->message, job->limit_ms);
     if (code == PTO_CANN_STREAM_SYNC_TIMEOUT) {
         code = job->is_aicpu ? PTO_CANN_AICPU_TIMEOUT : PTO_CANN_AICORE_TIMEOUT;
     }
-    if (code != 0 && !stream->closing) {
+    if (code != 0 && device->generation == generation) {
         // From here on the device is poisoned until it is reset by force.
         device->dead = code;
     }
@@ -86,7 +87,7 @@ int fake_stream_create(struct fake_device *device, struct fake_stream **out_stre
         return 207008;
     }
     stream->device = device;
-    if (pthread_create(&stream->thread, NULL, stream_main, stream) != 0) {
+    if (!fake_start_thread(&stream->thread, stream_main, stream)) {
         free(stream);
         return 207008;
     }
@@ -173,9 +174,8 @@ int fake_stream_wait(struct fake_stream *stream, int32_t timeout_ms)
         until.tv_sec++;
     }
     while (stream->jobs != NULL) {
-        int waited = timeout_ms < 0
-                         ? pthread_cond_wait(&fake_changed, &fake_lock)
-                         : pthread_cond_timedwait(&fake_changed, &fake_lock, &until);
+        int waited = timeout_ms < 0 ? pthread_cond_wait(&fake_changed, &fake_lock)
+                                    : pthread_cond_timedwait(&fake_changed, &fake_lock, &until);
         if (waited == ETIMEDOUT && stream->jobs != NULL) {
             fake_say("EE1002: the stream did not finish within %d ms\n", (int)timeout_ms);
             return PTO_CANN_STREAM_SYNC_TIMEOUT;
