@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "host/file.h"
 
-#define INIT_LIMIT_NS 30000000000ull
+#define INIT_PATIENCE 2u // the first AICPU launch brings CANN's own programs to the device
 #define INIT_NAME "PtoInit"
 #define RUN_NAME "PtoRun"
 
@@ -193,7 +193,8 @@ static enum pto_status initialise(struct pto_backend *device, uint64_t address, 
     if (status != PTO_OK) {
         return status;
     }
-    int32_t code = pto__ascend_wait(device, device->aicpu_stream, INIT_LIMIT_NS);
+    int32_t code = pto__ascend_wait(device, device->aicpu_stream,
+                                    INIT_PATIENCE * pto__ascend_patience_ns(device));
     if (code != PTO_CANN_OK) {
         *out_unusable = !device->aicpu_forced &&
                         (code == PTO_CANN_AICPU_EXCEPTION || code == PTO_CANN_AICPU_TIMEOUT ||

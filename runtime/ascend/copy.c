@@ -7,9 +7,6 @@
 #include "ascend/device.h"
 #include "base/error.h"
 
-// A copy of one stage takes well under a millisecond; a device that needs longer is gone.
-#define COPY_LIMIT_NS 30000000000ull
-
 enum pto_status pto__ascend_stages_create(struct pto_backend *device, struct pto_error *err)
 {
     const struct pto_cann *cann = device->cann;
@@ -51,7 +48,7 @@ void pto__ascend_stages_destroy(struct pto_backend *device)
 static enum pto_status finish(struct pto_backend *device, const struct pto_ascend_stage *stage,
                               const char *what, struct pto_error *err)
 {
-    int32_t code = pto__ascend_wait(device, stage->stream, COPY_LIMIT_NS);
+    int32_t code = pto__ascend_wait(device, stage->stream, pto__ascend_patience_ns(device));
     return code == PTO_CANN_OK
                ? PTO_OK
                : pto__ascend_fail(device, err, code, "aclrtSynchronizeStreamWithTimeout", what);
@@ -118,7 +115,8 @@ static enum pto_status copy(struct pto_backend *device, uint64_t address, const 
     if (status != PTO_OK) {
         // The other stage must not be written over while it is being copied.
         for (uint32_t i = 0; i < PTO_ASCEND_STAGE_COUNT; i++) {
-            (void)pto__ascend_wait(device, device->stages[i].stream, COPY_LIMIT_NS / 30);
+            (void)pto__ascend_wait(device, device->stages[i].stream,
+                                   pto__ascend_patience_ns(device) / 8);
         }
     }
     return status;

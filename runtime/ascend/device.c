@@ -13,6 +13,8 @@
 #define RUN_LIMIT_S_DEFAULT 600u
 #define RUN_LIMIT_S_MAX 65000u // CANN takes 16 bits of seconds
 #define NS_IN_S 1000000000ull
+#define PATIENCE_S_MIN 1u // a copy of one stage takes well under a millisecond
+#define PATIENCE_S_MAX 30u
 
 // Devices that were found to run no AICPU program of ours. Finding out costs a forced reset, which
 // ends the runs of every other runner of this process on the device, so it is done once.
@@ -45,11 +47,18 @@ void pto__ascend_unbind(const struct pto_backend *device, const struct pto_ascen
 enum pto_status pto__ascend_fail(struct pto_backend *device, struct pto_error *err, int32_t code,
                                  const char *function, const char *what)
 {
-    // From 500000 on, and for a wait that ended by its time limit, the device may be at fault.
-    if (code >= 500000) {
+    if (code >= PTO_CANN_DEVICE_AT_FAULT) {
         atomic_store(&device->broken, 1);
     }
     return pto__cann_fail(device->cann, err, code, function, what);
+}
+
+uint64_t pto__ascend_patience_ns(const struct pto_backend *device)
+{
+    uint64_t least = PATIENCE_S_MIN * NS_IN_S;
+    uint64_t most = PATIENCE_S_MAX * NS_IN_S;
+    uint64_t wanted = device->timeout_ns;
+    return wanted < least ? least : wanted > most ? most : wanted;
 }
 
 void pto__ascend_log(const struct pto_backend *device, enum pto_log_level level, const char *format,
@@ -83,7 +92,7 @@ static enum pto_status choose_run_limit(struct pto_backend *device, struct pto_e
         }
     }
     // The scheduler's own limit comes first, because it can say which task is to blame.
-    uint64_t least_s = device->timeout_ns / NS_IN_S + device->timeout_ns / NS_IN_S / 2 + 5;
+    uint64_t least_s = device->timeout_ns / NS_IN_S + device->timeout_ns / NS_IN_S / 2 + 1;
     if (least_s > RUN_LIMIT_S_MAX) {
         return pto_fail(
             err, PTO_E_RANGE, "init: the timeout is %llu s; an Ascend device takes up to %u s",
@@ -111,13 +120,18 @@ static enum pto_status set_device(struct pto_backend *device, struct pto_error *
                         device_count == 1 ? "" : "s");
     }
     code = cann->aclrtSetDevice(device->device_id);
+    if (code >= PTO_CANN_DEVICE_AT_FAULT &&
+        cann->aclrtResetDeviceForce(device->device_id) == PTO_CANN_OK) {
+        // Some use of this process left it unusable, so there is no other use to spare.
+        code = cann->aclrtSetDevice(device->device_id);
+    }
     if (code != PTO_CANN_OK) {
         return pto__ascend_fail(device, err, code, "aclrtSetDevice", "init: opening the device");
     }
+    device->is_set = 1;
     code = cann->aclrtGetCurrentContext(&device->context);
     if (code != PTO_CANN_OK) {
         device->context = NULL;
-        (void)cann->aclrtResetDevice(device->device_id);
         return pto__ascend_fail(device, err, code, "aclrtGetCurrentContext",
                                 "init: opening the device");
     }
@@ -228,10 +242,11 @@ static void destroy_stream(struct pto_backend *device, void **stream)
     *stream = NULL;
 }
 
-// Undoes as much of an opening as was done. Bound, if there is a context.
+// Undoes as much of an opening as was done. Bound, if there is a context: without one nothing but
+// the device itself was opened.
 static void tear_down(struct pto_backend *device)
 {
-    if (device->context != NULL) {
+    if (device->is_set) {
         pto__ascend_unload_aicpu(device);
         pto__ascend_unload_aicore(device);
         destroy_stream(device, &device->aicpu_stream);

@@ -62,6 +62,7 @@ struct pto_backend {
     // Constant while open.
     const struct pto_cann *cann;
     int32_t device_id;
+    int is_set; // 1: aclrtSetDevice was called, and its reset is due
     void *context;
     uint32_t core_count;
     uint32_t block_count; // blocks of one cube and two vector cores
@@ -107,6 +108,8 @@ void pto__ascend_unbind(const struct pto_backend *device, const struct pto_ascen
 // Fills *err for a call of CANN that failed, and marks the device broken if it may be.
 enum pto_status pto__ascend_fail(struct pto_backend *device, struct pto_error *err, int32_t code,
                                  const char *function, const char *what);
+// How long the device may take for what the host waits for: a task's time limit, within reason.
+uint64_t pto__ascend_patience_ns(const struct pto_backend *device);
 void pto__ascend_log(const struct pto_backend *device, enum pto_log_level level, const char *format,
                      ...) __attribute__((format(printf, 3, 4)));
 enum pto_status pto__ascend_open(struct pto_backend **out, const struct pto_backend_config *config,
@@ -167,7 +170,8 @@ PTO_NODISCARD enum pto_status pto__ascend_block_download(struct pto_backend *dev
 // Says which task a core that did not end was running, from the lines in device->block.
 void pto__ascend_blame(struct pto_backend *device, const struct pto_launch_request *request,
                        struct pto_launch_outcome *out);
-// Fills out->report for cores that ended by `code`, or (0) did not end in time.
+// For cores that ended by `code`, or (0) did not end in time: marks the device broken, reads the lines
+// and fills out->report, with the status NONE when the code is neither exception nor time limit.
 void pto__ascend_report_cores(struct pto_backend *device, const struct pto_launch_request *request,
                               int32_t code, struct pto_launch_outcome *out);
 // Waits for a stream at most so long: CANN's code, PTO_CANN_STREAM_SYNC_TIMEOUT if it goes on.

@@ -238,9 +238,12 @@ static enum pto_status run_round(struct driver *driver, struct pto_launch_outcom
     int32_t code = wait_round(driver);
     *out_over = 1;
     if (code != PTO_CANN_OK) {
-        out->report.completed = driver->completed;
-        pto__ascend_report_cores(device, driver->request,
-                                 code == PTO_CANN_STREAM_SYNC_TIMEOUT ? 0 : code, out);
+        int32_t cause = code == PTO_CANN_STREAM_SYNC_TIMEOUT ? 0 : code;
+        pto__ascend_report_cores(device, driver->request, cause, out);
+        if (out->report.status == PTO_REPORT_NONE) {
+            return pto__ascend_fail(device, err, code, "aclrtSynchronizeStreamWithTimeout",
+                                    "run: the cores");
+        }
         out->report.completed = driver->completed;
         return PTO_OK;
     }

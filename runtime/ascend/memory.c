@@ -122,23 +122,45 @@ void pto__ascend_pool_destroy(struct pto_backend *device, struct pto_ascend_pool
     free(pool);
 }
 
+// What the device says it has left. 0: it does not say.
+static int read_free_bytes(const struct pto_backend *device, uint64_t *free_bytes,
+                           uint64_t *total_bytes)
+{
+    size_t free_size = 0;
+    size_t total_size = 0;
+    if (device->cann->aclrtGetMemInfo == NULL ||
+        device->cann->aclrtGetMemInfo(PTO_CANN_MEM_ATTR_HBM, &free_size, &total_size) !=
+            PTO_CANN_OK) {
+        return 0;
+    }
+    *free_bytes = free_size;
+    *total_bytes = total_size;
+    return 1;
+}
+
 static enum pto_status fail_allocation(struct pto_backend *device, uint64_t size_bytes,
                                        int32_t code, struct pto_error *err)
 {
     struct pto_error cause;
+    uint64_t free_bytes = 0;
+    uint64_t total_bytes = 0;
     enum pto_status status =
         pto__ascend_fail(device, &cause, code, "aclrtMalloc", "the allocation");
-    size_t free_bytes = 0;
-    size_t total_bytes = 0;
-    if (status == PTO_E_NO_MEMORY && device->cann->aclrtGetMemInfo != NULL &&
-        device->cann->aclrtGetMemInfo(PTO_CANN_MEM_ATTR_HBM, &free_bytes, &total_bytes) ==
-            PTO_CANN_OK) {
-        pto_fail(err, status,
-                 "device %d has no room for %" PRIu64 " bytes: %zu of its %zu bytes are free; %s",
-                 (int)device->device_id, size_bytes, free_bytes, total_bytes, cause.message);
-    } else {
+    if (status != PTO_E_NO_MEMORY || !read_free_bytes(device, &free_bytes, &total_bytes)) {
         pto_fail(err, status, "device %d did not allocate %" PRIu64 " bytes: %s",
                  (int)device->device_id, size_bytes, cause.message);
+    } else if (size_bytes <= free_bytes / 2) {
+        // CANN gives the same code for a device that died earlier.
+        atomic_store(&device->broken, 1);
+        status = pto_fail(err, PTO_E_DEVICE,
+                          "device %d did not allocate %" PRIu64 " bytes, though %" PRIu64
+                          " are free, so it is not memory that it lacks: %s",
+                          (int)device->device_id, size_bytes, free_bytes, cause.message);
+    } else {
+        pto_fail(err, status,
+                 "device %d has no room for %" PRIu64 " bytes: %" PRIu64 " of its %" PRIu64
+                 " bytes are free; %s",
+                 (int)device->device_id, size_bytes, free_bytes, total_bytes, cause.message);
     }
     if (err != NULL) {
         err->vendor_code = code;

@@ -14,7 +14,6 @@
 #define MS 1000000ull
 #define SLICE_NS (500 * MS)
 #define POLL_SLICE_NS (20 * MS) // between two calls of the caller's poll function
-#define HOST_GRACE_NS (10000 * MS)
 #define SETTLE_NS 20000000
 #define SETTLE_TURNS 50u
 // A completion takes about a microsecond to be seen, so two tasks a core keep it busy.
@@ -147,6 +146,11 @@ static int is_core_timeout(int32_t code)
     return code == PTO_CANN_AICORE_TIMEOUT || code == PTO_CANN_VECTOR_CORE_TIMEOUT;
 }
 
+static int is_core_exception(int32_t code)
+{
+    return code == PTO_CANN_AICORE_EXCEPTION || code == PTO_CANN_VECTOR_CORE_EXCEPTION;
+}
+
 static uint32_t count_completed(const struct pto_backend *device)
 {
     uint32_t count = 0;
@@ -192,6 +196,11 @@ void pto__ascend_report_cores(struct pto_backend *device, const struct pto_launc
         return;
     }
     pto__cann_describe(device->cann, code, out->detail, sizeof(out->detail));
+    if (!is_core_exception(code)) {
+        out->report = (struct pto_report){.status = PTO_REPORT_NONE};
+        pto__ascend_blame(device, request, out);
+        return;
+    }
     out->report = (struct pto_report){.status = PTO_REPORT_TASK, .fail_kind = PTO_FAIL_FAULT};
     if (device->lines == PTO_ASCEND_LINES_READ) {
         out->report.completed = count_completed(device);
@@ -227,7 +236,7 @@ static void watch_scheduler(struct watch *watch)
     struct pto_backend *device = watch->device;
     const struct pto_launch_request *request = watch->request;
     uint64_t slice_ns = request->poll != NULL ? POLL_SLICE_NS : SLICE_NS;
-    uint64_t limit_ns = device->run_limit_ns + HOST_GRACE_NS;
+    uint64_t limit_ns = device->run_limit_ns + pto__ascend_patience_ns(device);
     for (;;) {
         watch->aicpu_code = pto__ascend_wait(device, device->aicpu_stream, slice_ns);
         uint64_t now = pto__now_ns();
@@ -260,25 +269,24 @@ static void watch_cores(struct watch *watch)
                                           hopeless ? device->timeout_ns / 8 : device->timeout_ns);
 }
 
-static enum pto_status fail_scheduler(struct watch *watch, struct pto_launch_outcome *out,
-                                      struct pto_error *err)
+// Fails a run for the sake of a stream that did, with the name of a task that was being run.
+static enum pto_status fail_stream(struct watch *watch, int32_t code, const char *what,
+                                   struct pto_launch_outcome *out, struct pto_error *err)
 {
     struct pto_backend *device = watch->device;
     enum pto_status status;
-    pto__ascend_report_cores(device, watch->request, watch->aicpu_code, out);
-    if (watch->aicpu_code == PTO_CANN_STREAM_SYNC_TIMEOUT ||
-        watch->aicpu_code == PTO_CANN_AICPU_TIMEOUT) {
+    pto__ascend_report_cores(device, watch->request, code, out);
+    if (code == PTO_CANN_STREAM_SYNC_TIMEOUT || code == PTO_CANN_AICPU_TIMEOUT) {
         status = pto_fail(err, PTO_E_TIMEOUT,
                           "run: the run did not end within the run limit of %llu s: %.255s. Call "
                           "finalize(), then init(); if runs may take so long, raise "
                           "PTO_ASCEND_RUN_LIMIT_S",
                           (unsigned long long)(device->run_limit_ns / (1000 * MS)), out->detail);
         if (err != NULL) {
-            err->vendor_code = watch->aicpu_code;
+            err->vendor_code = code;
         }
     } else {
-        status = pto__ascend_fail(device, err, watch->aicpu_code,
-                                  "aclrtSynchronizeStreamWithTimeout", "run: the scheduler");
+        status = pto__ascend_fail(device, err, code, "aclrtSynchronizeStreamWithTimeout", what);
     }
     if (err != NULL && out->report.task != PTO_NO_TASK) {
         err->core = out->report.core;
@@ -300,12 +308,15 @@ static enum pto_status conclude(struct watch *watch, struct pto_launch_outcome *
     }
     watch_cores(watch);
     out->report = device->block->report; // R1
-    if (watch->aicore_code != PTO_CANN_OK && watch->aicore_code != PTO_CANN_STREAM_SYNC_TIMEOUT) {
+    if (is_core_exception(watch->aicore_code) || is_core_timeout(watch->aicore_code)) {
         pto__ascend_report_cores(device, watch->request, watch->aicore_code, out);
         return PTO_OK;
     }
     if (watch->aicpu_code != PTO_CANN_OK) {
-        return fail_scheduler(watch, out, err);
+        return fail_stream(watch, watch->aicpu_code, "run: the scheduler", out, err);
+    }
+    if (watch->aicore_code != PTO_CANN_OK && watch->aicore_code != PTO_CANN_STREAM_SYNC_TIMEOUT) {
+        return fail_stream(watch, watch->aicore_code, "run: the cores", out, err);
     }
     if (read_status != PTO_OK) {
         atomic_store(&device->broken, 1);

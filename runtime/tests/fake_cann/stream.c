@@ -51,7 +51,7 @@ static int do_launch(struct fake_stream *stream, struct fake_job *job)
     if (code == PTO_CANN_STREAM_SYNC_TIMEOUT) {
         code = job->is_aicpu ? PTO_CANN_AICPU_TIMEOUT : PTO_CANN_AICORE_TIMEOUT;
     }
-    if (code != 0 && device->generation == generation) {
+    if (code != 0 && device->generation == generation && device->pid != 0) {
         // From here on the device is poisoned until it is reset by force.
         device->dead = code;
     }
