@@ -147,6 +147,7 @@ static enum pto_status load_libraries(struct pto_cann *cann, struct pto_error *e
     }
     search_library(&acl_search, home, &acl);
     if (acl.handle == NULL) {
+        dlclose(driver.handle);
         return pto_fail(err, PTO_E_BACKEND,
                         "init: CANN's %s cannot be loaded; tried %s.%s%s%s %s, or choose backend "
                         "'sim'",
@@ -160,7 +161,16 @@ static enum pto_status load_libraries(struct pto_cann *cann, struct pto_error *e
     snprintf(cann->driver_path, sizeof(cann->driver_path), "%s", driver.path);
     snprintf(cann->acl_path, sizeof(cann->acl_path), "%s", acl.path);
     snprintf(cann->runtime_path, sizeof(cann->runtime_path), "%s", runtime.path);
-    return resolve(cann, acl.handle, runtime.handle, err);
+    enum pto_status status = resolve(cann, acl.handle, runtime.handle, err);
+    if (status != PTO_OK) {
+        // Nothing of them has run yet but what runs at loading.
+        if (runtime.handle != NULL) {
+            dlclose(runtime.handle);
+        }
+        dlclose(acl.handle);
+        dlclose(driver.handle);
+    }
+    return status;
 }
 
 enum pto_status pto__cann_load(const struct pto_cann **out_cann, struct pto_error *err)
