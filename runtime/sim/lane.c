@@ -20,9 +20,9 @@
 #define WAKE_WORK_NS 100000u
 #define WAKE_TASK_NS 100u
 #define HELPER_TASK_NS_MIN 50u
-// How long a lane should stay with one core: a step of a few tasks, so that what is left in the ring
-// at the end of a graph can go to another lane; a lane that is alone has only polling to come back
-// for.
+// How long a lane should stay with one core: a step of a few tasks, so that what is left in the
+// ring at the end of a graph can go to another lane; a lane that is alone has only polling to come
+// back for.
 #define STEP_NS 2000u
 #define STEP_ALONE_NS 1600000u
 #define TURNS_PER_LOOK 16u
