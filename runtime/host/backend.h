@@ -21,7 +21,7 @@ struct pto_backend_config {
     const char *aicore_kernel_path; // absolute, checked
     uint64_t timeout_ns;
     uint64_t seed;       // the explorer's, see struct pto_config
-    uint64_t schedules;  // at least 1
+    uint64_t schedules;
     const char *profile; // may be NULL
     pto_log_function *log; // may be NULL
     void *log_context;

@@ -278,7 +278,7 @@ static enum pto_status open_device(struct pto_runner *runner, const struct pto_c
             .aicore_kernel_path = aicore_path,
             .timeout_ns = timeout_ns,
             .seed = config->seed,
-            .schedules = config->schedules != 0 ? config->schedules : 1,
+            .schedules = config->schedules,
             .profile = config->profile,
             .log = config->log,
             .log_context = config->log_context,
