@@ -5,6 +5,7 @@
 #ifndef PTO_ABI_ACCESS_NATIVE_H
 #define PTO_ABI_ACCESS_NATIVE_H
 
+#include <sched.h>
 #include <time.h>
 
 #include "abi/access_peer.h"
@@ -111,8 +112,10 @@ static inline uint64_t pto_cpu_clock_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+// Threads of the host may outnumber its processors, so one that waits makes room.
 static inline void pto_cpu_pause(void)
 {
+    sched_yield();
 }
 
 static inline uint32_t pto_core_load(const uint32_t *word)
@@ -170,6 +173,7 @@ static inline void pto_core_barrier(void)
 
 static inline void pto_core_pause(void)
 {
+    sched_yield();
 }
 
 static inline void pto_core_task_begin(uint32_t task)

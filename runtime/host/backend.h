@@ -81,5 +81,6 @@ const struct pto_backend_ops *pto__backend_find(const char *name);
 
 extern const struct pto_backend_ops pto__sim_backend;
 extern const struct pto_backend_ops pto__explore_backend;
+extern const struct pto_backend_ops pto__ascend_backend;
 
 #endif // PTO_HOST_BACKEND_H

@@ -52,10 +52,33 @@ static const char *signal_text(int32_t number)
     }
 }
 
+// A device has no signals: it says itself what happened.
+static enum pto_status explain_device_fault(struct pto_runner *runner,
+                                            const struct pto_report *report,
+                                            const struct pto_launch_outcome *outcome,
+                                            struct pto_error *err)
+{
+    if (report->task == PTO_NO_TASK) {
+        return pto_fail(err, PTO_E_FAULT,
+                        "run: a kernel crashed; which one could not be found out. The device says: "
+                        "%s. It is in an unknown state: call finalize(), then init()",
+                        outcome->detail);
+    }
+    return pto_fail(
+        err, PTO_E_FAULT,
+        "run: the kernel '%s' (func_id %u) of task %u crashed on core %u. The device says: %s. It "
+        "is in an unknown state: call finalize(), then init()",
+        kernel_name(runner, report->func_id), (unsigned)report->func_id, (unsigned)report->task,
+        (unsigned)report->core, outcome->detail);
+}
+
 static enum pto_status explain_fault(struct pto_runner *runner, const struct pto_report *report,
                                      const struct pto_launch_outcome *outcome,
                                      struct pto_error *err)
 {
+    if (outcome->vendor_code != 0) {
+        return explain_device_fault(runner, report, outcome, err);
+    }
     char place[400] = "";
     // For the other signals the address is that of an instruction.
     if (outcome->fault_address != 0 &&
@@ -240,6 +263,9 @@ static enum pto_status run_pinned(struct pto_runner *runner, const struct pto_gr
     }
     struct pto_cached_image *image;
     enum pto_status status = pto__image_cache_get(runner, graph, scheduler_count, &image, err);
+    if (status == PTO_E_DEVICE) {
+        pto__runner_fail(runner, err);
+    }
     if (status != PTO_OK) {
         return status;
     }

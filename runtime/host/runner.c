@@ -203,13 +203,12 @@ static enum pto_status check_config(const struct pto_config *config,
     const char *name = choose_backend(config);
     const struct pto_backend_ops *ops = pto__backend_find(name);
     if (ops == NULL) {
-        return pto_fail(
-            err, PTO_E_BACKEND,
-            "init: there is no backend '%s' in this build; it has 'sim' and 'explore'. The "
-            "backend "
-            "is chosen by the backend argument, else by PTO_BACKEND, else by "
-            "ASCEND_HOME_PATH ('ascend' when it is set, 'sim' when it is not)",
-            name);
+        return pto_fail(err, PTO_E_BACKEND,
+                        "init: there is no backend '%s' in this build; it has 'sim', 'explore' and "
+                        "'ascend'. The backend is chosen by the backend argument, else by "
+                        "PTO_BACKEND, else by ASCEND_HOME_PATH ('ascend' when it is set, 'sim' "
+                        "when it is not)",
+                        name);
     }
     if (config->device_id < 0 || config->device_id > PTO_DEVICE_ID_MAX) {
         return pto_fail(err, PTO_E_RANGE, "init: device_id is %lld; it must be 0 to %d",

@@ -47,7 +47,9 @@ struct cts_backend {
     const char *name;
 };
 
-static const struct cts_backend cts_backends[] = {{.name = "sim"}};
+// PTO_TEST_BACKEND names the one to test. Others than "sim" need more of the environment, which the
+// build file sets.
+static struct cts_backend cts_backends[] = {{.name = "sim"}};
 #define CTS_BACKEND_COUNT (sizeof(cts_backends) / sizeof(cts_backends[0]))
 
 // The error of the last call inside CTS_OK or CTS_FAILS.
@@ -332,6 +334,7 @@ static inline int cts_clean_up(void **state)
 // Runs every case on every backend. Returns what main is to return.
 static inline int cts_run(const char *group, const struct cts_case *cases, size_t case_count)
 {
+    cts_backends[0].name = cts_path("PTO_TEST_BACKEND", "sim");
     size_t total = case_count * CTS_BACKEND_COUNT;
     struct CMUnitTest *tests = calloc(total, sizeof(*tests));
     struct cts_bound_case *bound = calloc(total, sizeof(*bound));

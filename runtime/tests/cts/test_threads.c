@@ -357,6 +357,13 @@ static int use_own_runner(const struct cts_backend *backend)
     struct pto_graph *graph = NULL;
     struct pto_config config = cts_test_config(backend, 5);
     uint32_t task;
+    if (strcmp(backend->name, "sim") != 0) {
+        // A device's driver does not pass to a child, which is said and not left to chance.
+        int refused = pto_runner_create(&runner, NULL) == PTO_OK &&
+                      pto_runner_init(runner, &config, NULL) == PTO_E_FORKED;
+        pto_runner_destroy(runner);
+        return refused ? 0 : 29;
+    }
     if (pto_runner_create(&runner, NULL) != PTO_OK ||
         pto_runner_init(runner, &config, NULL) != PTO_OK ||
         pto_graph_create(&graph, NULL) != PTO_OK ||

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls: counted, failed on request, tied to the thread's context.
+#include "tests/fake_cann/state.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_cond_t fake_changed = PTHREAD_COND_INITIALIZER;
+struct fake_cann_stats fake_stats;
+int fake_dead_reads;
+
+static enum fake_cann_fault fault;
+static uint64_t fault_at;
+static int fault_code;
+static const char *fault_hit;
+
+static _Thread_local void *current;
+static _Thread_local char recent[256];
+
+FAKE_API fake_cann_stats_function fake_cann_stats;
+FAKE_API fake_cann_inject_function fake_cann_inject;
+FAKE_API fake_cann_hit_function fake_cann_hit;
+FAKE_API fake_cann_dead_reads_function fake_cann_dead_reads;
+
+void fake_cann_stats(struct fake_cann_stats *out_stats)
+{
+    pthread_mutex_lock(&fake_lock);
+    *out_stats = fake_stats;
+    pthread_mutex_unlock(&fake_lock);
+}
+
+void fake_cann_inject(enum fake_cann_fault new_fault, uint64_t n, int32_t code)
+{
+    pthread_mutex_lock(&fake_lock);
+    fault = new_fault;
+    fault_at = n;
+    fault_code = code;
+    fault_hit = NULL;
+    fake_stats.calls = 0;
+    fake_stats.jobs = 0;
+    pthread_mutex_unlock(&fake_lock);
+}
+
+const char *fake_cann_hit(void)
+{
+    return fault_hit;
+}
+
+void fake_cann_dead_reads(int fail)
+{
+    fake_dead_reads = fail;
+}
+
+void fake_say(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(recent, sizeof(recent), format, arguments);
+    va_end(arguments);
+}
+
+const char *fake_recent(void)
+{
+    return recent;
+}
+
+void *fake_current(void)
+{
+    return current;
+}
+
+void fake_set_current(void *context)
+{
+    current = context;
+}
+
+int fake_enter(const char *name)
+{
+    pthread_mutex_lock(&fake_lock);
+    fake_stats.calls++;
+    if ((fault == FAKE_CANN_FAIL || fault == FAKE_CANN_DIE) && fake_stats.calls == fault_at) {
+        fault_hit = name;
+        fake_say("E39999: [stand-in] %s was made to fail\n", name);
+        struct fake_device *device = current;
+        if (fault == FAKE_CANN_DIE && device != NULL) {
+            device->dead = fault_code;
+        }
+        return fault_code;
+    }
+    return 0;
+}
+
+int fake_leave(int code)
+{
+    pthread_mutex_unlock(&fake_lock);
+    return code;
+}
+
+int fake_enter_device(const char *name, struct fake_device **out_device)
+{
+    int code = fake_enter(name);
+    *out_device = current;
+    if (code == 0 && (*out_device == NULL || (*out_device)->uses == 0)) {
+        fake_say("EE1001: %s: the thread has no context\n", name);
+        return PTO_CANN_NO_CONTEXT;
+    }
+    return code;
+}
+
+int fake_count_job(void)
+{
+    fake_stats.jobs++;
+    if (fault == FAKE_CANN_HANG && fake_stats.jobs == fault_at) {
+        fault_hit = "a job";
+        return 1;
+    }
+    return 0;
+}
