@@ -219,8 +219,17 @@ static enum pto_status download(struct pto_backend *device, void *host, uint64_t
 struct snapshot {
     uint8_t *bytes;
     uint8_t *host_written;
+    uint8_t *written;
     uint64_t size_bytes;
 };
+
+static void snapshot_drop(struct snapshot *snapshot)
+{
+    free(snapshot->bytes);
+    free(snapshot->host_written);
+    free(snapshot->written);
+    *snapshot = (struct snapshot){0};
+}
 
 static enum pto_status snapshot_take(struct snapshot *snapshot, const struct pto_arena *arena,
                                      struct pto_error *err)
@@ -233,23 +242,24 @@ static enum pto_status snapshot_take(struct snapshot *snapshot, const struct pto
     uint64_t line_count = snapshot->size_bytes / PTO_CACHE_LINE_SIZE + 1;
     snapshot->bytes = malloc(snapshot->size_bytes + 1);
     snapshot->host_written = malloc(line_count);
-    if (snapshot->bytes == NULL || snapshot->host_written == NULL) {
-        free(snapshot->bytes);
-        free(snapshot->host_written);
-        *snapshot = (struct snapshot){0};
+    snapshot->written = malloc(line_count);
+    if (snapshot->bytes == NULL || snapshot->host_written == NULL || snapshot->written == NULL) {
+        snapshot_drop(snapshot);
         return pto_fail_no_host_memory(err, "a copy of the explorer's device memory",
                                        snapshot->size_bytes);
     }
     memcpy(snapshot->bytes, arena->base, snapshot->size_bytes);
     memcpy(snapshot->host_written, arena->host_written, line_count);
+    memcpy(snapshot->written, arena->written, line_count);
     return PTO_OK;
 }
 
 static void snapshot_restore(const struct snapshot *snapshot, struct pto_arena *arena)
 {
     memcpy(arena->base, snapshot->bytes, snapshot->size_bytes);
-    memcpy(arena->host_written, snapshot->host_written,
-           snapshot->size_bytes / PTO_CACHE_LINE_SIZE + 1);
+    uint64_t line_count = snapshot->size_bytes / PTO_CACHE_LINE_SIZE + 1;
+    memcpy(arena->host_written, snapshot->host_written, line_count);
+    memcpy(arena->written, snapshot->written, line_count);
 }
 
 static enum pto_status fail_finding(const struct pto_backend *device, uint64_t seed,
@@ -277,6 +287,32 @@ static void log_end(const struct pto_backend *device, uint64_t done, enum pto_st
     }
 }
 
+// Runs a schedule that was found wrong once more and writes what happens to a file. The finding is
+// the answer to the caller; that its timeline could not be written goes to the log.
+static void write_timeline(const struct pto_backend *device, const struct pto_explore_run *run,
+                           const char *path)
+{
+    struct pto_explore_trace trace = {.timeline = true};
+    struct pto_explore_run again = *run;
+    struct pto_explore_result result;
+    again.trace = &trace;
+    bool written = false;
+    if (pto__explorer_run(device->explorer, &again, &result, NULL) == PTO_OK && !trace.failed) {
+        FILE *file = fopen(path, "w");
+        if (file != NULL) {
+            written = fwrite(trace.text, 1, trace.length, file) == trace.length;
+            written = fclose(file) == 0 && written;
+        }
+    }
+    if (device->log != NULL) {
+        char text[400];
+        snprintf(text, sizeof(text), "%s the timeline of seed %" PRIu64 " to %.300s",
+                 written ? "wrote" : "could not write", run->seed, path);
+        device->log(device->log_context, written ? PTO_LOG_INFO : PTO_LOG_WARNING, text);
+    }
+    pto__explore_trace_free(&trace);
+}
+
 // How many schedules between two looks at the caller's poll function.
 #define POLL_INTERVAL 256u
 
@@ -299,7 +335,10 @@ static enum pto_status run_schedules(struct pto_backend *device,
     };
     struct snapshot snapshot = {0};
     uint64_t done = 0;
-    enum pto_status status = device->schedules > 1 ? snapshot_take(&snapshot, arena, err) : PTO_OK;
+    const char *timeline = getenv("PTO_EXPLORE_TIMELINE");
+    timeline = timeline != NULL && *timeline != '\0' ? timeline : NULL;
+    enum pto_status status =
+        device->schedules > 1 || timeline != NULL ? snapshot_take(&snapshot, arena, err) : PTO_OK;
     for (uint64_t i = 0; status == PTO_OK && i < device->schedules; i++) {
         if (i != 0) {
             snapshot_restore(&snapshot, arena);
@@ -312,14 +351,17 @@ static enum pto_status run_schedules(struct pto_backend *device,
         run.seed = device->seed + i;
         status = pto__explorer_run(device->explorer, &run, &result, err);
         if (status == PTO_OK && result.finding.kind != PTO_FINDING_NONE) {
+            if (timeline != NULL) {
+                snapshot_restore(&snapshot, arena);
+                write_timeline(device, &run, timeline);
+            }
             status = fail_finding(device, run.seed, &result, err);
         }
         out->report = result.report;
         done++;
     }
     log_end(device, done, status);
-    free(snapshot.bytes);
-    free(snapshot.host_written);
+    snapshot_drop(&snapshot);
     return status;
 }
 

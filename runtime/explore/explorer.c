@@ -293,6 +293,9 @@ enum pto_status pto__explorer_run(struct pto_explorer *explorer, const struct pt
     begin_agents(model, run);
     if (pto__lines_begin(model) && pto__tasks_begin(model)) {
         struct pto_model *outer = pto__model;
+        if (model->trace != NULL) {
+            pto__trace_begin(model);
+        }
         pto__model = model;
         run_agents(model);
         pto__model = outer;
@@ -301,6 +304,9 @@ enum pto_status pto__explorer_run(struct pto_explorer *explorer, const struct pt
             out_result->report = model->block->report;
             pto__check_end(model);
             pto__check_tasks(model);
+        }
+        if (model->trace != NULL) {
+            pto__trace_end(model);
         }
         pto__lines_end(model);
     }

@@ -93,7 +93,7 @@ static uint32_t load_word(struct pto_model *model, struct pto_model_agent *agent
         note_poll(model, agent, line, word, seen);
     }
     if (model->trace != NULL) {
-        pto__trace(model, agent, agent->site, line, word, seen);
+        pto__trace(model, agent, line, word, seen);
     }
     *out_version = seen;
     return pto__value(model, line, word, seen);
@@ -188,7 +188,7 @@ static void store(struct pto_model *model, struct pto_model_agent *agent, const 
     uint32_t version = pto__write(model, agent, line, word, value, release, modifies);
     put(model, agent, line, word, version);
     if (model->trace != NULL) {
-        pto__trace(model, agent, agent->site, line, word, version);
+        pto__trace(model, agent, line, word, version);
     }
 }
 
@@ -298,6 +298,9 @@ static uint64_t cpu_access(struct pto_model *model, struct pto_model_agent *agen
         return 0;
     case PTO_EXPLORE_CPU_REFRESH:
         pto__point(model);
+        if (model->trace != NULL) {
+            pto__trace_operation(model, agent);
+        }
         if (variant == 0) {
             pto__cpu_refresh(model, agent, address, value);
             load_barrier(model, agent);
@@ -351,6 +354,9 @@ static uint64_t core_access(struct pto_model *model, struct pto_model_agent *age
     case PTO_EXPLORE_CORE_FLUSH:
     case PTO_EXPLORE_CORE_BARRIER:
         pto__point(model);
+        if (model->trace != NULL) {
+            pto__trace_operation(model, agent);
+        }
         if (variant == 0) {
             core_cache(model, agent, address);
         }

@@ -319,10 +319,14 @@ extern _Thread_local struct pto_model *pto__model __attribute__((tls_model("init
 void pto__violate(struct pto_model *model, const struct pto_explore_finding *finding);
 void pto__report_deadlock(struct pto_model *model);
 
-// trace.c
-void pto__trace(struct pto_model *model, const struct pto_model_agent *agent,
-                const struct pto_explore_site *site, uint32_t line, uint32_t word,
-                uint32_t version);
+// trace.c, all only while model->trace is set
+void pto__trace_begin(struct pto_model *model);
+void pto__trace_end(struct pto_model *model);
+void pto__trace(struct pto_model *model, const struct pto_model_agent *agent, uint32_t line,
+                uint32_t word, uint32_t version);
+void pto__trace_operation(struct pto_model *model, const struct pto_model_agent *agent);
+void pto__trace_task(struct pto_model *model, const struct pto_model_agent *agent, uint32_t task,
+                     bool begins);
 
 static inline uint32_t pto__value(const struct pto_model *model, uint32_t line, uint32_t word,
                                   uint32_t version)
