@@ -189,8 +189,9 @@ struct pto_model {
     uint32_t scheduler_count; // AICPU entries, which may be more than the launch asks for
     uint32_t core_count;
     uint32_t current;
-    uint64_t runnable; // one bit for each agent
-    uint32_t active;   // agents that are not DONE
+    struct pto_model_agent *agent; // the current one
+    uint64_t runnable;             // one bit for each agent
+    uint32_t active;               // agents that are not DONE
     uint32_t active_schedulers;
     uint32_t step;
     uint32_t step_limit;
@@ -227,7 +228,7 @@ struct pto_model {
 
 static inline struct pto_model_agent *pto__current(struct pto_model *model)
 {
-    return &model->agents[model->current];
+    return model->agent;
 }
 
 static inline bool pto__chance(struct pto_model *model, uint32_t mask)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Traces: one line of text for each access, or a timeline in the JSON that Perfetto and
-// Traces: one line of text for each access, or a timeline in the JSON that Perfetto and
-// process lies, so equal runs give equal bytes.
+// chrome://tracing open, with a row for each agent. Nothing in either depends on where in memory
+// the process lies, so equal runs give equal bytes.
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +9,8 @@
 
 #include "explore/layout.h"
 
-__attribute__((format(printf, 2, 3))) static void append(struct pto_explore_trace *trace,
-                                                         const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void emit(struct pto_explore_trace *trace,
+                                                       const char *format, ...)
 {
     char entry[1024];
     va_list arguments;
@@ -42,16 +42,16 @@ void pto__trace_begin(struct pto_model *model)
     if (!trace->timeline) {
         return;
     }
-    append(trace,
-           "[\n{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":1,\"args\":{\"name\":"
-           "\"explorer, seed %llu\"}}",
-           (unsigned long long)model->run->seed);
+    emit(trace,
+         "[\n{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":1,\"args\":{\"name\":"
+         "\"explorer, seed %llu\"}}",
+         (unsigned long long)model->run->seed);
     for (uint32_t i = 0; i < model->agent_count; i++) {
-        append(trace,
-               ",\n{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":%u,\"args\":{\"name\":"
-               "\"%s %u\"}}",
-               (unsigned)i, model->agents[i].is_core ? "core" : "scheduler",
-               (unsigned)model->agents[i].index);
+        emit(trace,
+             ",\n{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":%u,\"args\":{\"name\":"
+             "\"%s %u\"}}",
+             (unsigned)i, model->agents[i].is_core ? "core" : "scheduler",
+             (unsigned)model->agents[i].index);
     }
 }
 
@@ -78,12 +78,12 @@ void pto__trace_end(struct pto_model *model)
     if (finding->kind != PTO_FINDING_NONE) {
         char text[PTO_FINDING_TEXT_SIZE + 64];
         escape(finding->text, text, sizeof(text));
-        append(trace,
-               ",\n{\"name\":\"finding\",\"ph\":\"i\",\"s\":\"g\",\"ts\":%llu,\"pid\":1,\"tid\":%u,"
-               "\"args\":{\"text\":\"%s\"}}",
-               (unsigned long long)trace->events, (unsigned)model->current, text);
+        emit(trace,
+             ",\n{\"name\":\"finding\",\"ph\":\"i\",\"s\":\"g\",\"ts\":%llu,\"pid\":1,\"tid\":%u,"
+             "\"args\":{\"text\":\"%s\"}}",
+             (unsigned long long)trace->events, (unsigned)model->current, text);
     }
-    append(trace, "\n]\n");
+    emit(trace, "\n]\n");
 }
 
 void pto__trace_task(struct pto_model *model, const struct pto_model_agent *agent, uint32_t task,
@@ -92,12 +92,12 @@ void pto__trace_task(struct pto_model *model, const struct pto_model_agent *agen
     struct pto_explore_trace *trace = model->trace;
     trace->events++;
     if (trace->timeline) {
-        append(trace, ",\n{\"name\":\"task %u\",\"ph\":\"%s\",\"ts\":%llu,\"pid\":1,\"tid\":%u}",
-               (unsigned)task, begins ? "B" : "E", (unsigned long long)trace->events,
-               (unsigned)agent->id);
+        emit(trace, ",\n{\"name\":\"task %u\",\"ph\":\"%s\",\"ts\":%llu,\"pid\":1,\"tid\":%u}",
+             (unsigned)task, begins ? "B" : "E", (unsigned long long)trace->events,
+             (unsigned)agent->id);
     } else {
-        append(trace, "%u\tcore %u\ttask %u %s\n", (unsigned)model->step, (unsigned)agent->index,
-               (unsigned)task, begins ? "begins" : "has ended");
+        emit(trace, "%u\tcore %u\ttask %u %s\n", (unsigned)model->step, (unsigned)agent->index,
+             (unsigned)task, begins ? "begins" : "has ended");
     }
 }
 
@@ -109,15 +109,15 @@ void pto__trace_operation(struct pto_model *model, const struct pto_model_agent 
     const char *file = pto__explore_file_name(agent->site->file);
     trace->events++;
     if (trace->timeline) {
-        append(trace,
-               ",\n{\"name\":\"%s\",\"ph\":\"X\",\"ts\":%llu,\"dur\":1,\"pid\":1,\"tid\":%u,"
-               "\"args\":{\"at\":\"%s:%u\",\"step\":%u}}",
-               name, (unsigned long long)trace->events, (unsigned)agent->id, file,
-               (unsigned)agent->site->line, (unsigned)model->step);
+        emit(trace,
+             ",\n{\"name\":\"%s\",\"ph\":\"X\",\"ts\":%llu,\"dur\":1,\"pid\":1,\"tid\":%u,"
+             "\"args\":{\"at\":\"%s:%u\",\"step\":%u}}",
+             name, (unsigned long long)trace->events, (unsigned)agent->id, file,
+             (unsigned)agent->site->line, (unsigned)model->step);
     } else {
-        append(trace, "%u\t%s %u\t%s\t%s:%u\n", (unsigned)model->step,
-               agent->is_core ? "core" : "scheduler", (unsigned)agent->index, name, file,
-               (unsigned)agent->site->line);
+        emit(trace, "%u\t%s %u\t%s\t%s:%u\n", (unsigned)model->step,
+             agent->is_core ? "core" : "scheduler", (unsigned)agent->index, name, file,
+             (unsigned)agent->site->line);
     }
 }
 
@@ -132,16 +132,16 @@ void pto__trace(struct pto_model *model, const struct pto_model_agent *agent, ui
     pto__name_word(model, line, word, name, sizeof(name));
     trace->events++;
     if (trace->timeline) {
-        append(trace,
-               ",\n{\"name\":\"%s %s\",\"ph\":\"X\",\"ts\":%llu,\"dur\":1,\"pid\":1,\"tid\":%u,"
-               "\"args\":{\"value\":\"0x%x\",\"version\":%u,\"at\":\"%s:%u\",\"step\":%u}}",
-               operation, name, (unsigned long long)trace->events, (unsigned)agent->id,
-               (unsigned)value, (unsigned)version, file, (unsigned)agent->site->line,
-               (unsigned)model->step);
+        emit(trace,
+             ",\n{\"name\":\"%s %s\",\"ph\":\"X\",\"ts\":%llu,\"dur\":1,\"pid\":1,\"tid\":%u,"
+             "\"args\":{\"value\":\"0x%x\",\"version\":%u,\"at\":\"%s:%u\",\"step\":%u}}",
+             operation, name, (unsigned long long)trace->events, (unsigned)agent->id,
+             (unsigned)value, (unsigned)version, file, (unsigned)agent->site->line,
+             (unsigned)model->step);
     } else {
-        append(trace, "%u\t%s %u\t%s\t%s\t0x%x\tversion %u\t%s:%u\n", (unsigned)model->step,
-               agent->is_core ? "core" : "scheduler", (unsigned)agent->index, operation, name,
-               (unsigned)value, (unsigned)version, file, (unsigned)agent->site->line);
+        emit(trace, "%u\t%s %u\t%s\t%s\t0x%x\tversion %u\t%s:%u\n", (unsigned)model->step,
+             agent->is_core ? "core" : "scheduler", (unsigned)agent->index, operation, name,
+             (unsigned)value, (unsigned)version, file, (unsigned)agent->site->line);
     }
 }
 
