@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "abi/program.h"
 #include "base/error.h"
@@ -313,8 +314,15 @@ static void write_timeline(const struct pto_backend *device, const struct pto_ex
     pto__explore_trace_free(&trace);
 }
 
-// How many schedules between two looks at the caller's poll function.
-#define POLL_INTERVAL 256u
+// How often the caller's poll function is asked, between schedules.
+#define POLL_INTERVAL_NS UINT64_C(50000000)
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 static enum pto_status run_schedules(struct pto_backend *device,
                                      const struct pto_launch_request *request,
@@ -335,6 +343,7 @@ static enum pto_status run_schedules(struct pto_backend *device,
     };
     struct snapshot snapshot = {0};
     uint64_t done = 0;
+    uint64_t next_poll_ns = 0;
     const char *timeline = getenv("PTO_EXPLORE_TIMELINE");
     timeline = timeline != NULL && *timeline != '\0' ? timeline : NULL;
     enum pto_status status =
@@ -343,10 +352,13 @@ static enum pto_status run_schedules(struct pto_backend *device,
         if (i != 0) {
             snapshot_restore(&snapshot, arena);
         }
-        if (i % POLL_INTERVAL == 0 && request->poll != NULL &&
-            request->poll(request->poll_context) != 0) {
-            out->report.status = PTO_REPORT_STOPPED;
-            break;
+        if (request->poll != NULL && now_ns() >= next_poll_ns) {
+            next_poll_ns = now_ns() + POLL_INTERVAL_NS;
+            if (request->poll(request->poll_context) != 0) {
+                out->report = (struct pto_report){
+                    .status = PTO_REPORT_STOPPED, .core = PTO_NO_TASK, .task = PTO_NO_TASK};
+                break;
+            }
         }
         run.seed = device->seed + i;
         status = pto__explorer_run(device->explorer, &run, &result, err);
