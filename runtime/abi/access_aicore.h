@@ -24,6 +24,11 @@ static inline PTO_AICORE uint64_t pto_core_load64(PTO_GM const uint64_t *word)
     return *word;
 }
 
+static inline PTO_AICORE uint32_t pto_core_peek(PTO_GM const uint32_t *word)
+{
+    return *word;
+}
+
 static inline PTO_AICORE void pto_core_store(PTO_GM uint32_t *word, uint32_t value)
 {
     *word = value;
@@ -65,10 +70,30 @@ static inline PTO_AICORE void pto_core_publish(PTO_GM uint32_t *word, uint32_t v
     pto_core_barrier();
 }
 
+static inline PTO_AICORE void pto_core_pause(void)
+{
+}
+
+static inline PTO_AICORE void pto_core_task_begin(uint32_t task)
+{
+    (void)task;
+}
+
+static inline PTO_AICORE void pto_core_task_end(uint32_t task)
+{
+    (void)task;
+}
+
 static inline PTO_AICORE void pto_core_ring(uint64_t hints, uint32_t core)
 {
     (void)hints;
     (void)core;
+}
+
+static inline PTO_AICORE int pto_core_should_yield(uint64_t hints)
+{
+    (void)hints;
+    return 0;
 }
 
 #endif // PTO_ABI_ACCESS_AICORE_H

@@ -19,6 +19,11 @@ static inline uint32_t pto_cpu_load(const uint32_t *word)
     return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
+static inline uint32_t pto_cpu_peek(const uint32_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
 static inline uint16_t pto_cpu_load16(const uint16_t *word)
 {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
@@ -45,6 +50,16 @@ static inline uint32_t pto_cpu_observe(const uint32_t *word)
     uint32_t value = __atomic_load_n(word, __ATOMIC_RELAXED);
     __asm__ __volatile__("dsb ld" ::: "memory");
     return value;
+}
+
+static inline uint32_t pto_own_load(const uint32_t *word)
+{
+    return *word;
+}
+
+static inline void pto_own_store(uint32_t *word, uint32_t value)
+{
+    *word = value;
 }
 
 static inline void pto_cpu_refresh(const void *address, uint64_t size_bytes)

@@ -16,6 +16,11 @@ static inline uint32_t pto_cpu_load(const uint32_t *word)
     return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
+static inline uint32_t pto_cpu_peek(const uint32_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
 static inline uint16_t pto_cpu_load16(const uint16_t *word)
 {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
@@ -41,6 +46,16 @@ static inline uint32_t pto_cpu_observe(const uint32_t *word)
     return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
 
+static inline uint32_t pto_own_load(const uint32_t *word)
+{
+    return *word;
+}
+
+static inline void pto_own_store(uint32_t *word, uint32_t value)
+{
+    *word = value;
+}
+
 static inline void pto_cpu_refresh(const void *address, uint64_t size_bytes)
 {
     (void)address;
@@ -49,12 +64,32 @@ static inline void pto_cpu_refresh(const void *address, uint64_t size_bytes)
 
 // The hint words carry no data: a bit is set after a publish and taken before an observe, both by
 // read-modify-write, so a taken bit has the publish behind it, and one set too late stays for the
-// next time.
+// next time. While one thread does everything, plain loads and stores do.
+static inline uint64_t pto_hint_set(const struct pto_hints *hints, uint64_t *word, uint64_t bits)
+{
+    if (__atomic_load_n(&hints->exclusive, __ATOMIC_RELAXED) != 0) {
+        uint64_t before = __atomic_load_n(word, __ATOMIC_RELAXED);
+        __atomic_store_n(word, before | bits, __ATOMIC_RELAXED);
+        return before;
+    }
+    return __atomic_fetch_or(word, bits, __ATOMIC_SEQ_CST);
+}
+
+static inline uint64_t pto_hint_clear(const struct pto_hints *hints, uint64_t *word, uint64_t bits)
+{
+    if (__atomic_load_n(&hints->exclusive, __ATOMIC_RELAXED) != 0) {
+        uint64_t before = __atomic_load_n(word, __ATOMIC_RELAXED);
+        __atomic_store_n(word, before & ~bits, __ATOMIC_RELAXED);
+        return before;
+    }
+    return __atomic_fetch_and(word, ~bits, __ATOMIC_SEQ_CST);
+}
+
 static inline void pto_cpu_ring(uint64_t hints, uint32_t word, uint64_t cores)
 {
     struct pto_hints *shared = (struct pto_hints *)(uintptr_t)hints;
     if (shared != NULL) {
-        __atomic_fetch_or(&shared->runnable[word], cores, __ATOMIC_SEQ_CST);
+        pto_hint_set(shared, &shared->runnable[word], cores);
     }
 }
 
@@ -67,7 +102,7 @@ static inline uint64_t pto_cpu_take_completed(uint64_t hints, uint32_t word, uin
     if ((__atomic_load_n(&shared->completed[word], __ATOMIC_RELAXED) & cores) == 0) {
         return 0;
     }
-    return __atomic_fetch_and(&shared->completed[word], ~cores, __ATOMIC_SEQ_CST) & cores;
+    return pto_hint_clear(shared, &shared->completed[word], cores) & cores;
 }
 
 // Threads of the host may outnumber its processors, so one that waits makes room.
@@ -94,6 +129,11 @@ static inline uint16_t pto_core_load16(const uint16_t *word)
 }
 
 static inline uint64_t pto_core_load64(const uint64_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline uint32_t pto_core_peek(const uint32_t *word)
 {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
@@ -131,13 +171,33 @@ static inline void pto_core_barrier(void)
 {
 }
 
+static inline void pto_core_pause(void)
+{
+    sched_yield();
+}
+
+static inline void pto_core_task_begin(uint32_t task)
+{
+    (void)task;
+}
+
+static inline void pto_core_task_end(uint32_t task)
+{
+    (void)task;
+}
+
 static inline void pto_core_ring(uint64_t hints, uint32_t core)
 {
     struct pto_hints *shared = (struct pto_hints *)(uintptr_t)hints;
     if (shared != NULL) {
-        __atomic_fetch_or(&shared->completed[core / 64], (uint64_t)1 << (core % 64),
-                          __ATOMIC_SEQ_CST);
+        pto_hint_set(shared, &shared->completed[core / 64], (uint64_t)1 << (core % 64));
     }
+}
+
+static inline int pto_core_should_yield(uint64_t hints)
+{
+    const struct pto_hints *shared = (const struct pto_hints *)(uintptr_t)hints;
+    return shared != NULL && __atomic_load_n(&shared->yield, __ATOMIC_RELAXED) != 0;
 }
 
 #endif // PTO_ABI_ACCESS_NATIVE_H

@@ -16,19 +16,14 @@ static inline void pto_peer_store(uint32_t *word, uint32_t value)
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-static inline uint32_t pto_peer_add(uint32_t *word, uint32_t value)
+static inline uint32_t pto_peer_count(uint32_t *word, uint32_t value)
 {
-    return __atomic_fetch_add(word, value, __ATOMIC_ACQ_REL);
+    return __atomic_fetch_add(word, value, __ATOMIC_RELAXED);
 }
 
 static inline uint32_t pto_peer_sub(uint32_t *word, uint32_t value)
 {
     return __atomic_fetch_sub(word, value, __ATOMIC_ACQ_REL);
-}
-
-static inline uint32_t pto_peer_exchange(uint32_t *word, uint32_t value)
-{
-    return __atomic_exchange_n(word, value, __ATOMIC_ACQ_REL);
 }
 
 static inline int pto_peer_try_lock(uint32_t *lock)

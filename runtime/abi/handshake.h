@@ -70,8 +70,7 @@ struct pto_core_note {
     PTO_ALIGNED_LINE uint32_t queued; // what has been put into the ring, published or not
     uint32_t retired;                 // completions that have been dealt with
     uint32_t published;               // what dispatch_line.queued says
-    uint32_t reserved[5];
-    uint32_t ring[PTO_RING_DEPTH]; // copy of the ring, so that the shared line is never read back
+    uint32_t reserved[13];
 };
 PTO_STATIC_ASSERT(sizeof(struct pto_core_note) == PTO_CACHE_LINE_SIZE, "one line");
 

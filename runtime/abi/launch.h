@@ -103,6 +103,10 @@ PTO_STATIC_ASSERT(sizeof(struct pto_ready_queue) == 2 * PTO_CACHE_LINE_SIZE, "tw
 struct pto_hints {
     PTO_ALIGNED_LINE uint64_t runnable[PTO_HINT_WORD_COUNT];  // set by the scheduler's doorbell
     PTO_ALIGNED_LINE uint64_t completed[PTO_HINT_WORD_COUNT]; // set by the core
+    // 1: one host thread does everything at the moment, so the words need no read-modify-write.
+    PTO_ALIGNED_LINE uint32_t exclusive;
+    uint32_t yield; // 1: a core is to come back after its current task
+    uint32_t reserved[14];
 };
 
 // What an entry point's argument points to on an NPU. CANN's loader of AICPU programs reads the

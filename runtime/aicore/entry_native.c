@@ -15,20 +15,14 @@ PTO_EXPORT void aicore_kernel_0_mix_aiv(void *args);
 extern const struct pto_kernel_entry __start_pto_kernel_entries[];
 extern const struct pto_kernel_entry __stop_pto_kernel_entries[];
 
-// Filled once, while the file is loaded, and constant from then on.
-static pto_kernel_function *functions[PTO_FUNC_ID_MAX + 1];
+pto_kernel_function *pto__kernel_functions[PTO_FUNC_ID_MAX + 1];
 
 __attribute__((constructor)) static void fill_functions(void)
 {
     for (const struct pto_kernel_entry *entry = __start_pto_kernel_entries;
          entry != __stop_pto_kernel_entries; entry++) {
-        functions[entry->func_id] = entry->function;
+        pto__kernel_functions[entry->func_id] = entry->function;
     }
-}
-
-pto_kernel_function *pto__kernel_lookup(uint32_t func_id)
-{
-    return func_id <= PTO_FUNC_ID_MAX ? functions[func_id] : NULL;
 }
 
 static void begin(void *state, const struct pto_launch *launch, uint32_t core, uint32_t type,
@@ -54,20 +48,20 @@ static void run_core(void *args, uint32_t type)
     uint32_t core_count = pto_core_load(&launch->core_count);
     uint32_t aic_count = (core_count + 2) / 3;
     // T1: each thread its own core; one too many has nothing to do.
-    uint32_t core = type == PTO_CORE_TYPE_AIC ? pto_peer_add(&shared->aic_tickets, 1)
-                                              : aic_count + pto_peer_add(&shared->aiv_tickets, 1);
+    uint32_t core = type == PTO_CORE_TYPE_AIC ? pto_peer_count(&shared->aic_tickets, 1)
+                                              : aic_count + pto_peer_count(&shared->aiv_tickets, 1);
     if (core >= (type == PTO_CORE_TYPE_AIC ? aic_count : core_count)) {
         return;
     }
     struct pto_worker worker;
     pto_worker_begin(&worker, launch, core, type, core);
-    enum pto_step outcome = PTO_STEP_BUSY;
-    while (outcome != PTO_STEP_LEAVE) {
+    enum pto_step outcome;
+    do {
         outcome = pto_worker_step(&worker, PTO_RING_DEPTH);
         if (outcome == PTO_STEP_IDLE) {
-            pto_cpu_pause(); // a thread of the host, as the scheduler's
+            pto_core_pause();
         }
-    }
+    } while (outcome != PTO_STEP_LEAVE);
 }
 
 void aicore_kernel_0_mix_aic(void *args)

@@ -3,8 +3,10 @@
 
 #include "abi/access.h"
 
-PTO_AICORE void pto_worker_begin(struct pto_worker *worker, PTO_GM const struct pto_launch *launch,
-                                 uint32_t core, uint32_t type, uint32_t physical_id)
+PTO_WORKER_LOCAL PTO_AICORE void pto_worker_begin(struct pto_worker *worker,
+                                                  PTO_GM const struct pto_launch *launch,
+                                                  uint32_t core, uint32_t type,
+                                                  uint32_t physical_id)
 {
     // H1: the host wrote the launch block, the image and the tensors before the launch. Whatever
     // the cache still holds of them is from before, a "queued" count of the last launch included.
@@ -26,12 +28,13 @@ PTO_AICORE void pto_worker_begin(struct pto_worker *worker, PTO_GM const struct 
 
     pto_core_store(&worker->line->core_type, type);
     pto_core_store(&worker->line->physical_id, physical_id);
-    pto_core_store(&worker->line->last_task, PTO_NO_TASK);
+    worker->last_task = PTO_NO_TASK;
     pto_core_publish(&worker->line->state, PTO_CORE_RUNNING);
 }
 
 static PTO_AICORE enum pto_step leave(struct pto_worker *worker, enum pto_core_state state)
 {
+    pto_core_store(&worker->line->last_task, worker->last_task);
     pto_core_publish(&worker->line->state, (uint32_t)state); // C2
     pto_core_ring(worker->hints, worker->core);
     return PTO_STEP_LEAVE;
@@ -41,6 +44,9 @@ static PTO_AICORE enum pto_step leave(struct pto_worker *worker, enum pto_core_s
 static PTO_AICORE enum pto_step fail(struct pto_worker *worker, enum pto_fail_kind kind,
                                      int32_t code)
 {
+    // H2: what the failed kernel left in the cache goes out now, not over what the host writes
+    // there before the next launch.
+    pto_core_flush_cache();
     pto_core_store(&worker->line->fail_kind, (uint32_t)kind);
     pto_core_store((PTO_GM uint32_t *)&worker->line->fail_code, (uint32_t)code);
     return leave(worker, PTO_CORE_FAILED);
@@ -56,13 +62,15 @@ static PTO_AICORE PTO_GM const uint64_t *task_args(const struct pto_worker *work
     return (PTO_GM const uint64_t *)(uintptr_t)(worker->image + pto_core_load64(record->args));
 }
 
-PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *worker, uint32_t budget)
+PTO_WORKER_LOCAL PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *worker,
+                                                          uint32_t budget)
 {
     PTO_GM const struct pto_dispatch_line *dispatch = worker->dispatch;
+    // No barrier: the one in observe completes this, and what is still read from the old line here
+    // is read from memory in the next step.
     pto_core_invalidate_line(dispatch);
-    pto_core_barrier();
-    // Q1 before D1: after QUIT nothing more is queued, so a count read later is final.
-    uint32_t command = pto_core_observe(&dispatch->command);
+    // Q1: orders nothing; QUIT comes when every task is completed.
+    uint32_t command = pto_core_peek(&dispatch->command);
     uint32_t queued = pto_core_observe(&dispatch->queued);
     if (command == PTO_CORE_STOP) {
         return leave(worker, PTO_CORE_LEFT);
@@ -76,21 +84,26 @@ PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *worker, uint32_t bud
         uint32_t task = pto_core_load(&dispatch->ring[worker->completed % PTO_RING_DEPTH]);
         PTO_GM const struct pto_task_record *record = &worker->records[task];
         uint32_t func_id = pto_core_load16(&record->func_id);
-        pto_kernel_function *kernel = pto__kernel_lookup(func_id);
-        if (kernel == NULL) {
+        pto_kernel_way kernel = pto__kernel_lookup(func_id);
+        if (!kernel) {
             return fail(worker, PTO_FAIL_UNKNOWN, (int32_t)func_id);
         }
-        int32_t code = kernel(task_args(worker, record));
+        pto_core_task_begin(task);
+        int32_t code = pto__kernel_call(kernel, task_args(worker, record));
         if (code != 0) {
             return fail(worker, PTO_FAIL_RETURN, code);
         }
+        pto_core_task_end(task);
         // Results go out before they are announced, and no line of a tensor outlives the task that
         // loaded it, so the next task reads what other cores wrote.
         pto_core_flush_cache();
-        pto_core_barrier();
         worker->completed++;
-        pto_core_store(&worker->line->last_task, task);
-        pto_core_publish(&worker->line->completed, worker->completed); // C1
+        worker->last_task = task;
+        // C1: waits for the flush first.
+        pto_core_publish(&worker->line->completed, worker->completed);
+        if (pto_core_should_yield(worker->hints)) {
+            break;
+        }
     }
     pto_core_ring(worker->hints, worker->core);
     return PTO_STEP_BUSY;

@@ -3,56 +3,52 @@
 #include "abi/access.h"
 #include "aicpu/scheduler.h"
 
-// Successors of a task that are looked at for chaining. A chain has one; the few looks that a wide
-// graph wastes stay cheap.
-#define CHAIN_LOOK_COUNT 2u
-
-void pto__scheduler_push(struct pto_scheduler *scheduler, uint32_t task)
+// A successor of `task` that waits for nothing but it, or none. It can go right behind the task:
+// the core runs its ring in order, and stops at a task that fails. The count of zero tells retire()
+// that it is queued. Only the first successor is looked at: a chain has no more, and in a wide
+// graph the others are for other cores.
+static inline uint32_t chain(struct pto_scheduler *scheduler, uint32_t task)
 {
-    pto_cpu_store(&scheduler->ready[scheduler->tail], task);
-    scheduler->tail++;
-    if (!scheduler->alone) {
-        // S4: a thief that sees the position sees the task, and through it what made it ready.
-        pto_peer_store(&scheduler->queues[scheduler->index].tail, scheduler->tail);
+    const struct pto_task_record *record = &scheduler->records[task];
+    if (pto_cpu_load(&record->successor_count) == 0) {
+        return PTO_NO_TASK;
     }
+    uint32_t successor =
+        pto_cpu_load(&scheduler->successors[pto_cpu_load(&record->successor_begin)]);
+    uint32_t *pending = &scheduler->pending[successor];
+    // S1: a count of one is final but for this edge, which is this thread's to resolve.
+    if (pto_peer_load(pending) != 1) {
+        return PTO_NO_TASK;
+    }
+    pto_cpu_store(pending, 0);
+    return successor;
 }
 
-void pto__scheduler_put(struct pto_scheduler *scheduler, uint32_t core, uint32_t task,
-                        uint32_t reserve)
+void pto__scheduler_put(struct pto_scheduler *scheduler, uint32_t core, const uint32_t *tasks,
+                        uint32_t count)
 {
     struct pto_handshake *handshake = &scheduler->handshakes[core];
-    struct pto_core_note *note = &handshake->note;
-    uint32_t queued = note->queued;
-    uint32_t limit = note->retired + PTO_RING_DEPTH - reserve;
-    uint32_t next = task;
-    do {
-        note->ring[queued % PTO_RING_DEPTH] = next;
-        pto_cpu_store(&handshake->dispatch.ring[queued % PTO_RING_DEPTH], next);
-        queued++;
-        if (queued == limit) {
-            break;
-        }
-        // A successor that waits for nothing but this task can go right behind it: the core runs
-        // its ring in order, and stops at a task that fails. Zero tells retire() that it is queued.
-        const struct pto_task_record *record = &scheduler->records[next];
-        const uint32_t *successors = scheduler->successors + pto_cpu_load(&record->successor_begin);
-        uint32_t looks = pto__min_u32(pto_cpu_load(&record->successor_count), CHAIN_LOOK_COUNT);
-        next = PTO_NO_TASK;
-        for (uint32_t i = 0; i < looks; i++) {
-            uint32_t successor = pto_cpu_load(&successors[i]);
-            // S1: a count of one is final but for this edge, which is this thread's to resolve.
-            if (pto_peer_load(&scheduler->pending[successor]) == 1) {
-                pto_cpu_store(&scheduler->pending[successor], 0);
-                next = successor;
+    uint32_t *ring = handshake->dispatch.ring;
+    uint32_t queued = pto_own_load(&handshake->note.queued);
+    uint32_t full = pto_own_load(&handshake->note.retired) + PTO_RING_DEPTH;
+    for (; count != 0; count--) {
+        uint32_t task = pto_cpu_load(tasks++);
+        pto_cpu_store(&ring[queued++ % PTO_RING_DEPTH], task);
+        // What is chained takes the places that the tasks still to come leave over.
+        while (full - queued >= count) {
+            task = chain(scheduler, task);
+            if (task == PTO_NO_TASK) {
                 break;
             }
+            pto_cpu_store(&ring[queued++ % PTO_RING_DEPTH], task);
         }
-    } while (next != PTO_NO_TASK);
-    note->queued = queued;
+    }
+    pto_own_store(&handshake->note.queued, queued);
     uint64_t bit = (uint64_t)1 << (core % 64);
+    scheduler->busy_count += (uint32_t)(scheduler->sets.idle[core / 64] >> (core % 64)) & 1;
     scheduler->sets.idle[core / 64] &= ~bit;
     scheduler->sets.dirty[core / 64] |= bit;
-    if (queued - note->retired == PTO_RING_DEPTH) {
+    if (queued == full) {
         scheduler->sets.room[core / 64] &= ~bit;
     }
 }
@@ -68,9 +64,10 @@ static void publish(struct pto_scheduler *scheduler)
         for (uint64_t left = dirty; left != 0; left &= left - 1) {
             uint32_t core = word * 64 + (uint32_t)__builtin_ctzll(left);
             struct pto_handshake *handshake = &scheduler->handshakes[core];
-            handshake->note.published = handshake->note.queued;
+            uint32_t queued = pto_own_load(&handshake->note.queued);
+            pto_own_store(&handshake->note.published, queued);
             // D1: the places were written before; the core reads the count first.
-            pto_cpu_publish(&handshake->dispatch.queued, handshake->note.queued);
+            pto_cpu_publish(&handshake->dispatch.queued, queued);
         }
         pto_cpu_ring(scheduler->hints, word, dirty);
     }
@@ -82,9 +79,10 @@ static uint32_t count_ready(const struct pto_scheduler *scheduler)
     uint32_t head = scheduler->head;
     uint32_t cursor = scheduler->cursor;
     if (!scheduler->alone) {
-        head = pto_cpu_load(&scheduler->queues[scheduler->index].head);
+        // An estimate: other threads take tasks at the same time.
+        head = pto_cpu_peek(&scheduler->queues[scheduler->index].head);
         cursor =
-            pto__min_u32(pto_cpu_load(&scheduler->shared->ready_cursor), scheduler->initial_count);
+            pto__min_u32(pto_cpu_peek(&scheduler->shared->ready_cursor), scheduler->initial_count);
     }
     return scheduler->tail - head + scheduler->initial_count - cursor;
 }
@@ -98,7 +96,8 @@ static const uint32_t *take_queued(struct pto_scheduler *scheduler, uint32_t vic
     struct pto_ready_queue *queue = &scheduler->queues[victim];
     uint32_t tail = pto_peer_load(&queue->tail); // S4
     *got = 0;
-    if (tail == pto_cpu_load(&queue->head) || !pto_peer_try_lock(&queue->lock)) {
+    // An older head only costs a look under the lock.
+    if (tail == pto_cpu_peek(&queue->head) || !pto_peer_try_lock(&queue->lock)) {
         return NULL;
     }
     uint32_t head = pto_cpu_load(&queue->head); // S5
@@ -129,12 +128,13 @@ static const uint32_t *take(struct pto_scheduler *scheduler, uint32_t want, uint
         return tasks;
     }
     uint32_t *cursor = &scheduler->shared->ready_cursor;
-    if (pto_cpu_load(cursor) >= scheduler->initial_count) {
+    // The counter only grows, so an older value cannot say that nothing is left.
+    if (pto_cpu_peek(cursor) >= scheduler->initial_count) {
         return NULL;
     }
     // S3: the list is constant; the counter only divides it. At most one call of each thread
     // overshoots, so it cannot wrap.
-    uint32_t first = pto_peer_add(cursor, want);
+    uint32_t first = pto_peer_count(cursor, want);
     if (first >= scheduler->initial_count) {
         return NULL;
     }
@@ -142,20 +142,27 @@ static const uint32_t *take(struct pto_scheduler *scheduler, uint32_t want, uint
     return scheduler->initial + first;
 }
 
-// Finds an owned core for more work: an idle one, else one with fewer than `depth` tasks queued.
-// The lowest first, so that a simulator lane finds a few warm ones rather than many cold ones.
-static uint32_t pick_core(const struct pto_scheduler *scheduler, uint32_t depth)
+// An owned core with nothing to do. The lowest first, so that a simulator lane finds a few warm
+// ones rather than many cold ones.
+static uint32_t find_idle(const struct pto_scheduler *scheduler)
 {
     for (uint32_t word = scheduler->word_begin; word < scheduler->word_end; word++) {
         if (scheduler->sets.idle[word] != 0) {
             return word * 64 + (uint32_t)__builtin_ctzll(scheduler->sets.idle[word]);
         }
     }
+    return PTO_NO_TASK;
+}
+
+// An owned core that has work, but fewer than `depth` tasks of it.
+static uint32_t find_room(const struct pto_scheduler *scheduler, uint32_t depth)
+{
     for (uint32_t word = scheduler->word_begin; depth > 1 && word < scheduler->word_end; word++) {
-        for (uint64_t left = scheduler->sets.room[word]; left != 0; left &= left - 1) {
+        uint64_t left = scheduler->sets.room[word] & ~scheduler->sets.idle[word];
+        for (; left != 0; left &= left - 1) {
             uint32_t core = word * 64 + (uint32_t)__builtin_ctzll(left);
             const struct pto_core_note *note = &scheduler->handshakes[core].note;
-            if (note->queued - note->retired < depth) {
+            if (pto_own_load(&note->queued) - pto_own_load(&note->retired) < depth) {
                 return core;
             }
         }
@@ -166,7 +173,7 @@ static uint32_t pick_core(const struct pto_scheduler *scheduler, uint32_t depth)
 // Another thread's ready tasks, for an idle core of this one.
 static uint32_t steal(struct pto_scheduler *scheduler)
 {
-    uint32_t core = pick_core(scheduler, 1);
+    uint32_t core = find_idle(scheduler);
     if (core == PTO_NO_TASK) {
         return 0;
     }
@@ -175,15 +182,27 @@ static uint32_t steal(struct pto_scheduler *scheduler)
         uint32_t got;
         const uint32_t *tasks = take_queued(scheduler, victim, 1, &got);
         if (got != 0) {
-            pto__scheduler_put(scheduler, core, pto_cpu_load(tasks), 0);
+            pto__scheduler_put(scheduler, core, tasks, 1);
             return 1;
         }
     }
     return 0;
 }
 
+// Hands `count` tasks at most to one core. Returns how many there were.
+static uint32_t hand_out(struct pto_scheduler *scheduler, uint32_t core, uint32_t count)
+{
+    uint32_t got;
+    const uint32_t *tasks = take(scheduler, count, &got);
+    if (got != 0) {
+        pto__scheduler_put(scheduler, core, tasks, got);
+    }
+    return got;
+}
+
 // Every idle core gets a task before any gets two, and what is queued ahead of need is a share of
-// the surplus: half of what each executor could have, so that the last tasks spread evenly.
+// the surplus: half of what each executor could have, so that the last tasks spread evenly. Where
+// there are more cores than executors, only as many cores are kept busy as executors can want.
 uint32_t pto__scheduler_dispatch(struct pto_scheduler *scheduler)
 {
     uint32_t total = 0;
@@ -192,23 +211,23 @@ uint32_t pto__scheduler_dispatch(struct pto_scheduler *scheduler)
         if (ready == 0) {
             break;
         }
-        uint32_t share = ready / (2 * scheduler->executor_count) + 1;
-        share = pto__min_u32(share, PTO_RING_DEPTH);
-        uint32_t depth = share < scheduler->depth_min ? scheduler->depth_min : share;
-        uint32_t core = pick_core(scheduler, depth);
-        if (core == PTO_NO_TASK) {
-            break;
+        uint32_t share = pto__min_u32((ready >> scheduler->share_shift) + 1, PTO_RING_DEPTH);
+        uint32_t core = PTO_NO_TASK;
+        if (scheduler->busy_count < scheduler->busy_max) {
+            core = find_idle(scheduler);
         }
-        const struct pto_core_note *note = &scheduler->handshakes[core].note;
-        uint32_t occupied = note->queued - note->retired;
-        uint32_t want = (occupied == 0 ? share : depth) - occupied;
-        uint32_t got;
-        const uint32_t *tasks = take(scheduler, want, &got);
+        if (core == PTO_NO_TASK) {
+            uint32_t depth = share < scheduler->depth_min ? scheduler->depth_min : share;
+            core = find_room(scheduler, depth);
+            if (core == PTO_NO_TASK) {
+                break;
+            }
+            const struct pto_core_note *note = &scheduler->handshakes[core].note;
+            share = depth - (pto_own_load(&note->queued) - pto_own_load(&note->retired));
+        }
+        uint32_t got = hand_out(scheduler, core, share);
         if (got == 0) {
             break;
-        }
-        for (uint32_t i = 0; i < got; i++) {
-            pto__scheduler_put(scheduler, core, pto_cpu_load(&tasks[i]), got - 1 - i);
         }
         total += got;
     }

@@ -40,20 +40,20 @@ static int serve(void *args)
     // cached from the last launch.
     pto_cpu_refresh(shared, sizeof(*shared));
     // T1: each thread its own index; one too many has nothing to do.
-    uint32_t index = pto_peer_add(&shared->tickets, 1);
+    uint32_t index = pto_peer_count(&shared->tickets, 1);
     if (index >= pto_cpu_load(&launch->scheduler_count)) {
         pto_cpu_refresh(shared, sizeof(*shared)); // H2: it wrote the line, perhaps last of all
         return 0;
     }
     struct pto_scheduler scheduler;
     pto_scheduler_begin(&scheduler, launch, index);
-    enum pto_step outcome = PTO_STEP_BUSY;
-    while (outcome != PTO_STEP_LEAVE) {
+    enum pto_step outcome;
+    do {
         outcome = pto_scheduler_step(&scheduler);
         if (outcome == PTO_STEP_IDLE) {
             pto_cpu_pause();
         }
-    }
+    } while (outcome != PTO_STEP_LEAVE);
     return 0;
 }
 

@@ -6,8 +6,9 @@
 static enum pto_step leave(struct pto_scheduler *scheduler, enum pto_core_command command)
 {
     for (uint32_t core = scheduler->core_begin; core < scheduler->core_end; core++) {
-        // Q1: everything this core was given is published before.
-        pto_cpu_publish(&scheduler->handshakes[core].dispatch.command, (uint32_t)command);
+        // Q1: orders nothing. QUIT is sent when every task is retired, and STOP ends the ring as it
+        // is; the refresh below takes it to memory.
+        pto_cpu_store(&scheduler->handshakes[core].dispatch.command, (uint32_t)command);
     }
     for (uint32_t word = scheduler->word_begin; word < scheduler->word_end; word++) {
         pto_cpu_ring(scheduler->hints, word, scheduler->sets.owned[word]);
@@ -21,6 +22,7 @@ static enum pto_step leave(struct pto_scheduler *scheduler, enum pto_core_comman
     }
     pto_cpu_refresh(scheduler->queues, sizeof(*scheduler->queues) * scheduler->scheduler_count);
     pto_cpu_refresh(scheduler->pending, 4 * (uint64_t)scheduler->task_count);
+    pto_cpu_refresh(scheduler->ready, 4 * (uint64_t)scheduler->tail);
     pto_cpu_refresh(scheduler->shared, sizeof(*scheduler->shared));
     pto_cpu_refresh(scheduler->report, sizeof(*scheduler->report));
     scheduler->left = 1;
@@ -28,13 +30,15 @@ static enum pto_step leave(struct pto_scheduler *scheduler, enum pto_core_comman
 }
 
 // A1: one thread writes the report; the others' news is the same or comes too late to matter.
-static void write_report(struct pto_scheduler *scheduler, const struct pto_report *from)
+// Returns 1 in that thread.
+static int write_report(struct pto_scheduler *scheduler, const struct pto_report *from)
 {
-    if (pto_peer_exchange(&scheduler->shared->ended, 1) != 0) {
-        return;
+    if (pto_peer_count(&scheduler->shared->ended, 1) != 0) {
+        return 0;
     }
     struct pto_report *report = scheduler->report;
-    uint32_t remaining = pto_peer_load(&scheduler->shared->remaining);
+    // Other threads may still be counting; this one has counted all that it knows of.
+    uint32_t remaining = pto_cpu_peek(&scheduler->shared->remaining);
     pto_cpu_store(&report->core, from->core);
     pto_cpu_store(&report->task, from->task);
     pto_cpu_store(&report->func_id, from->func_id);
@@ -44,7 +48,8 @@ static void write_report(struct pto_scheduler *scheduler, const struct pto_repor
     pto_cpu_store(&report->seen, from->seen);
     pto_cpu_store(&report->core_state, from->core_state);
     pto_cpu_store(&report->completed, scheduler->task_count - remaining);
-    pto_cpu_publish(&report->status, from->status); // R1
+    pto_cpu_store(&report->status, from->status); // R1: leave() writes the line back
+    return 1;
 }
 
 enum pto_step pto__scheduler_finish(struct pto_scheduler *scheduler)
@@ -62,8 +67,9 @@ enum pto_step pto__scheduler_follow_abort(struct pto_scheduler *scheduler)
 
 enum pto_step pto__scheduler_abort(struct pto_scheduler *scheduler, const struct pto_report *report)
 {
-    write_report(scheduler, report);
-    pto_peer_store(&scheduler->shared->abort, 1); // A2
+    if (write_report(scheduler, report)) {
+        pto_cpu_store(&scheduler->shared->abort, 1); // A2: nothing beyond the flag
+    }
     return leave(scheduler, PTO_CORE_STOP);
 }
 
@@ -75,8 +81,10 @@ enum pto_step pto__scheduler_report_core(struct pto_scheduler *scheduler, uint32
     const struct pto_core_note *note = &handshake->note;
     uint32_t task = PTO_NO_TASK;
     uint32_t func_id = 0;
-    if (note->retired != note->queued) {
-        task = note->ring[note->retired % PTO_RING_DEPTH];
+    uint32_t queued = pto_own_load(&note->queued);
+    uint32_t retired = pto_own_load(&note->retired);
+    if (retired != queued) {
+        task = pto_cpu_load(&handshake->dispatch.ring[retired % PTO_RING_DEPTH]);
         func_id = pto_cpu_load16(&scheduler->records[task].func_id);
     }
     struct pto_report report = {
@@ -84,12 +92,16 @@ enum pto_step pto__scheduler_report_core(struct pto_scheduler *scheduler, uint32
         .core = core,
         .task = task,
         .func_id = func_id,
-        .fail_kind = pto_cpu_load(&handshake->core.fail_kind),
-        .fail_code = (int32_t)pto_cpu_load((const uint32_t *)&handshake->core.fail_code),
-        .expected = note->queued,
-        .seen = pto_cpu_load(&handshake->core.completed),
-        .core_state = pto_cpu_load(&handshake->core.state),
+        .expected = queued,
+        // As it is now: nothing is released by it any more.
+        .seen = pto_cpu_peek(&handshake->core.completed),
+        .core_state = pto_cpu_observe(&handshake->core.state),
     };
+    // C2: only a core that says FAILED has written how.
+    if (report.core_state == PTO_CORE_FAILED) {
+        report.fail_kind = pto_cpu_load(&handshake->core.fail_kind);
+        report.fail_code = (int32_t)pto_cpu_load((const uint32_t *)&handshake->core.fail_code);
+    }
     return pto__scheduler_abort(scheduler, &report);
 }
 
@@ -103,12 +115,19 @@ static uint32_t find_busy_core(const struct pto_scheduler *scheduler)
     return PTO_NO_TASK;
 }
 
-// The deadline restarts with every completion of any thread's core. A thread without a busy core
-// waits a quarter longer, so that one that can name the core speaks first.
+// After a step that found nothing to do. The deadline restarts with every completion of any
+// thread's core. A thread without a busy core waits a quarter longer, so that one that can name the
+// core speaks first.
 enum pto_step pto__scheduler_idle(struct pto_scheduler *scheduler)
 {
     uint64_t now = pto_cpu_clock_ns();
-    uint32_t remaining = pto_peer_load(&scheduler->shared->remaining);
+    if (now >= scheduler->next_look_ns) {
+        // X1: the host writes by DMA; a copy of the line in this core's cache would hide it.
+        scheduler->next_look_ns = now + PTO_STOP_LOOK_NS;
+        pto_cpu_refresh(scheduler->control, sizeof(*scheduler->control));
+    }
+    // Whether it changes is all that matters.
+    uint32_t remaining = pto_cpu_peek(&scheduler->shared->remaining);
     uint32_t core = find_busy_core(scheduler);
     if (scheduler->progressed || scheduler->deadline_ns == 0 ||
         remaining != scheduler->seen_remaining) {

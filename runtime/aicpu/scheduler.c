@@ -75,9 +75,8 @@ void pto_scheduler_begin(struct pto_scheduler *scheduler, const struct pto_launc
                          uint32_t index)
 {
     *scheduler = (struct pto_scheduler){.launch = launch, .index = index};
-    // H1: the host wrote the launch block and the image by DMA, which this core's cache may not
-    // have seen.
-    pto_cpu_refresh(launch, sizeof(*launch));
+    // H1: the host wrote all of this by DMA, which this core's cache may not have seen. The entry
+    // has refreshed the launch parameters and the shared words before it took a ticket.
     scheduler->control = POINTER(const struct pto_control, pto_cpu_load64(&launch->control));
     scheduler->report = POINTER(struct pto_report, pto_cpu_load64(&launch->report));
     scheduler->shared = POINTER(struct pto_scheduler_shared, pto_cpu_load64(&launch->shared));
@@ -108,13 +107,17 @@ void pto_scheduler_begin(struct pto_scheduler *scheduler, const struct pto_launc
     take_graph(scheduler, launch, image);
     // Every word of the block was zeroed or set by the host; a line that is cached from the last
     // launch must not be taken for it.
-    pto_cpu_refresh(scheduler->shared, sizeof(*scheduler->shared));
+    pto_cpu_refresh(scheduler->control, sizeof(*scheduler->control));
     pto_cpu_refresh(scheduler->queues, sizeof(*scheduler->queues) * scheduler->scheduler_count);
     pto_cpu_refresh(&scheduler->handshakes[scheduler->core_begin],
                     sizeof(struct pto_handshake) *
                         (uint64_t)(scheduler->core_end - scheduler->core_begin));
-    uint32_t executors = pto_cpu_load(&launch->executor_count) / scheduler->scheduler_count;
-    scheduler->executor_count = executors == 0 ? 1 : executors;
+    uint32_t executors = pto__min_u32(pto_cpu_load(&launch->executor_count), PTO_CORE_COUNT_MAX) /
+                         scheduler->scheduler_count;
+    while ((uint32_t)1 << scheduler->share_shift < 2 * executors) {
+        scheduler->share_shift++;
+    }
+    scheduler->busy_max = 2 * executors + 1;
     scheduler->depth_min = pto_cpu_load(&launch->depth_min);
     scheduler->remaining = scheduler->task_count;
     scheduler->seen_remaining = scheduler->task_count;
@@ -123,69 +126,83 @@ void pto_scheduler_begin(struct pto_scheduler *scheduler, const struct pto_launc
 // Takes one resolved edge off `task`; 1 when that was the last one. A count of zero says that the
 // task was chained: it is queued already, behind the only predecessor it had left, in this very
 // ring. Only the thread that queued that predecessor, this one, can have set it.
-static int resolve(struct pto_scheduler *scheduler, uint32_t task)
+static inline int resolve(uint32_t *pending, int alone)
 {
-    uint32_t *pending = &scheduler->pending[task];
-    if (scheduler->alone) {
-        uint32_t count = pto_cpu_load(pending);
-        if (count == 0) {
-            return 0;
-        }
+    // Zero was set by this thread, if at all; with several, no other value is looked at.
+    uint32_t count = pto_cpu_peek(pending);
+    if (count == 0) {
+        return 0;
+    }
+    if (alone) {
         pto_cpu_store(pending, count - 1);
         return count == 1;
-    }
-    if (pto_cpu_load(pending) == 0) {
-        return 0;
     }
     // S1: the last to arrive has seen every predecessor's completion, through those who counted
     // before it.
     return pto_peer_sub(pending, 1) == 1;
 }
 
-// A task is complete: its count goes back to what the next run needs, its successors' go down. The
-// first that becomes ready goes to the same core if that has nothing else to do: the data it wants
-// is in that core's caches.
-static void retire(struct pto_scheduler *scheduler, uint32_t core, uint32_t task, int core_is_idle)
+// Retires the tasks of a core's ring from note->retired up to `completed`: their counts go back to
+// what the next run needs, their successors' go down. The first successor that the ring's last task
+// makes ready goes to the same core, which has nothing else to do and the data in its caches; the
+// others to the ready queue.
+static inline void retire(struct pto_scheduler *scheduler, uint32_t core, uint32_t completed,
+                          int alone)
 {
-    const struct pto_task_record *record = &scheduler->records[task];
-    pto_cpu_store(&scheduler->pending[task], pto_cpu_load(&record->predecessor_count));
-    const uint32_t *successors = scheduler->successors + pto_cpu_load(&record->successor_begin);
-    uint32_t count = pto_cpu_load(&record->successor_count);
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t successor = pto_cpu_load(&successors[i]);
-        if (!resolve(scheduler, successor)) {
-            continue;
+    struct pto_handshake *handshake = &scheduler->handshakes[core];
+    uint32_t *pending = scheduler->pending;
+    uint32_t queued = pto_own_load(&handshake->note.queued);
+    uint32_t tail = scheduler->tail;
+    uint32_t kept = PTO_NO_TASK;
+    for (uint32_t i = pto_own_load(&handshake->note.retired); i != completed; i++) {
+        uint32_t task = pto_cpu_load(&handshake->dispatch.ring[i % PTO_RING_DEPTH]);
+        const struct pto_task_record *record = &scheduler->records[task];
+        pto_cpu_store(&pending[task], pto_cpu_load(&record->predecessor_count));
+        const uint32_t *successors = scheduler->successors + pto_cpu_load(&record->successor_begin);
+        const uint32_t *end = successors + pto_cpu_load(&record->successor_count);
+        for (; successors != end; successors++) {
+            uint32_t successor = pto_cpu_load(successors);
+            if (!resolve(&pending[successor], alone)) {
+                continue;
+            }
+            if (i + 1 == queued && kept == PTO_NO_TASK) {
+                kept = successor;
+            } else {
+                pto_cpu_store(&scheduler->ready[tail++], successor);
+            }
         }
-        if (core_is_idle) {
-            pto__scheduler_put(scheduler, core, successor, 0);
-            core_is_idle = 0;
-        } else {
-            pto__scheduler_push(scheduler, successor);
-        }
+    }
+    pto_own_store(&handshake->note.retired, completed);
+    if (!alone && tail != scheduler->tail) {
+        // S4: a thief that sees the position sees the task, and through it what made it ready.
+        pto_peer_store(&scheduler->queues[scheduler->index].tail, tail);
+    }
+    scheduler->tail = tail;
+    uint64_t bit = (uint64_t)1 << (core % 64);
+    scheduler->sets.room[core / 64] |= bit;
+    if (completed == queued) {
+        scheduler->sets.idle[core / 64] |= bit;
+        scheduler->busy_count--;
+    }
+    if (kept != PTO_NO_TASK) {
+        pto__scheduler_put(scheduler, core, &kept, 1);
     }
 }
 
-static void retire_completed(struct pto_scheduler *scheduler, uint32_t core)
+static inline void retire_completed(struct pto_scheduler *scheduler, uint32_t core)
 {
     struct pto_handshake *handshake = &scheduler->handshakes[core];
-    struct pto_core_note *note = &handshake->note;
     // C1: the core counted the task after its results were written out.
     uint32_t completed = pto_cpu_observe(&handshake->core.completed);
-    uint32_t retired = note->retired;
-    if (completed == retired) {
+    uint32_t count = completed - pto_own_load(&handshake->note.retired);
+    if (count == 0) {
         return;
     }
-    uint64_t bit = (uint64_t)1 << (core % 64);
-    scheduler->retired += completed - retired;
-    scheduler->sets.room[core / 64] |= bit;
-    uint32_t queued = note->queued;
-    while (retired != completed) {
-        uint32_t task = note->ring[retired % PTO_RING_DEPTH];
-        note->retired = ++retired;
-        if (retired == queued) {
-            scheduler->sets.idle[core / 64] |= bit;
-        }
-        retire(scheduler, core, task, retired == note->queued);
+    scheduler->retired += count;
+    if (scheduler->alone) {
+        retire(scheduler, core, completed, 1);
+    } else {
+        retire(scheduler, core, completed, 0);
     }
 }
 
@@ -193,7 +210,7 @@ static void collect_core(struct pto_scheduler *scheduler, uint32_t core)
 {
     retire_completed(scheduler, core);
     const uint32_t *state = &scheduler->handshakes[core].core.state;
-    if (pto_cpu_load(state) == PTO_CORE_FAILED && pto_cpu_observe(state) == PTO_CORE_FAILED) {
+    if (pto_cpu_peek(state) == PTO_CORE_FAILED && pto_cpu_observe(state) == PTO_CORE_FAILED) {
         // C2: a core that fails says so after it counted everything it completed, which may have
         // been after the look above. The task behind those is the one that failed.
         retire_completed(scheduler, core);
@@ -229,9 +246,10 @@ static uint32_t count_retired(struct pto_scheduler *scheduler)
         }
         return scheduler->remaining;
     }
-    // S2: who sees zero has everything behind it that the threads did before they counted.
-    return retired == 0 ? pto_peer_load(&scheduler->shared->remaining)
-                        : pto_peer_sub(&scheduler->shared->remaining, retired) - retired;
+    // S2: counts only. Each thread writes back what it has written when it leaves, and the host
+    // looks when all have left.
+    return retired == 0 ? pto_cpu_peek(&scheduler->shared->remaining)
+                        : pto_peer_count(&scheduler->shared->remaining, 0 - retired) - retired;
 }
 
 enum pto_step pto_scheduler_step(struct pto_scheduler *scheduler)
@@ -257,11 +275,11 @@ enum pto_step pto_scheduler_step(struct pto_scheduler *scheduler)
         return pto__scheduler_finish(scheduler);
     }
     // A2: another thread ended the run.
-    if (!scheduler->alone && pto_peer_load(&scheduler->shared->abort) != 0) {
+    if (!scheduler->alone && pto_cpu_peek(&scheduler->shared->abort) != 0) {
         return pto__scheduler_follow_abort(scheduler);
     }
-    // X1: nothing hangs on when the request is seen.
-    if (pto_cpu_load(&scheduler->control->stop) != 0) {
+    // X1: nothing hangs on when the request is seen; idle() drops the line now and then.
+    if (pto_cpu_peek(&scheduler->control->stop) != 0) {
         struct pto_report report = {
             .status = PTO_REPORT_STOPPED, .core = PTO_NO_TASK, .task = PTO_NO_TASK};
         return pto__scheduler_abort(scheduler, &report);

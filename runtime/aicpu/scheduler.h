@@ -11,6 +11,10 @@
 
 #define PTO_CORE_WORD_COUNT (PTO_CORE_COUNT_MAX / 64u)
 
+// How often an idle thread fetches the host's stop line from memory. A person waits for it, so a
+// millisecond is soon enough, and rare enough to cost nothing.
+#define PTO_STOP_LOOK_NS 1000000u
+
 // Sets of cores, one bit each. Invariants, for every core this thread owns:
 // idle bit == (queued == retired); room bit == (queued - retired < PTO_RING_DEPTH);
 // dirty bit == (queued != published).
@@ -45,7 +49,9 @@ struct pto_scheduler {
     uint32_t core_end;
     uint32_t word_begin; // words of the sets that hold them: [word_begin, word_end)
     uint32_t word_end;
-    uint32_t executor_count; // this thread's share, at least 1
+    uint32_t share_shift; // 2^share_shift >= twice this thread's share of the executors
+    uint32_t busy_max;    // cores to keep busy at most
+    uint32_t busy_count;  // owned cores that are not idle
     uint32_t depth_min;
     uint32_t alone; // 1: the only thread, so shared words need no read-modify-write
 
@@ -62,6 +68,7 @@ struct pto_scheduler {
     uint32_t progressed;     // 1: something happened since the deadline was last looked at
     uint32_t seen_remaining; // when it was
     uint64_t deadline_ns;    // 0: not set yet
+    uint64_t next_look_ns;   // when to fetch the host's stop line again
     uint32_t left;           // 1: the program is over
     uint32_t unusable;       // 1: begin refused the launch; expected and seen say why
     uint32_t expected;
@@ -73,13 +80,9 @@ void pto_scheduler_begin(struct pto_scheduler *scheduler, const struct pto_launc
                          uint32_t index);
 enum pto_step pto_scheduler_step(struct pto_scheduler *scheduler);
 
-// dispatch.c: appends a task to this thread's ready queue.
-void pto__scheduler_push(struct pto_scheduler *scheduler, uint32_t task);
-
-// dispatch.c: queues a task to a core that has room, and behind it what can be chained to it;
-// leaves room for `reserve` further tasks.
-void pto__scheduler_put(struct pto_scheduler *scheduler, uint32_t core, uint32_t task,
-                        uint32_t reserve);
+// dispatch.c: queues tasks to a core that has room for them, and what can be chained to them.
+void pto__scheduler_put(struct pto_scheduler *scheduler, uint32_t core, const uint32_t *tasks,
+                        uint32_t count);
 
 // dispatch.c: hands out ready tasks and publishes what was put. Returns how many it handed out.
 uint32_t pto__scheduler_dispatch(struct pto_scheduler *scheduler);

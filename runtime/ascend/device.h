@@ -170,8 +170,9 @@ PTO_NODISCARD enum pto_status pto__ascend_block_download(struct pto_backend *dev
 // Says which task a core that did not end was running, from the lines in device->block.
 void pto__ascend_blame(struct pto_backend *device, const struct pto_launch_request *request,
                        struct pto_launch_outcome *out);
-// For cores that ended by `code`, or (0) did not end in time: marks the device broken, reads the lines
-// and fills out->report, with the status NONE when the code is neither exception nor time limit.
+// For cores that ended by `code`, or (0) did not end in time: marks the device broken, reads the
+// lines and fills out->report, with the status NONE when the code is neither exception nor time
+// limit.
 void pto__ascend_report_cores(struct pto_backend *device, const struct pto_launch_request *request,
                               int32_t code, struct pto_launch_outcome *out);
 // Waits for a stream at most so long: CANN's code, PTO_CANN_STREAM_SYNC_TIMEOUT if it goes on.

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pages.h"
 #include "graph/graph.h"
 
 PTO_STATIC_ASSERT(PTO_GRAPH_TASK_MAX == PTO_TASK_COUNT_MAX, "public limit is the image's");
@@ -70,6 +71,10 @@ static void *grow(void *array, size_t *capacity, size_t needed, size_t limit, si
     if (grown == NULL) {
         (void)pto_fail_no_host_memory(err, purpose, (uint64_t)wanted * element_size);
         return NULL;
+    }
+    // Not for an array that grows: realloc moves its pages, and would have to split large ones.
+    if (array == NULL) {
+        pto__prefer_large_pages(grown, wanted * element_size);
     }
     *capacity = wanted;
     return grown;

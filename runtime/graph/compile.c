@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pages.h"
 #include "graph/graph.h"
 
 static uint64_t round_up(uint64_t value, uint64_t multiple)
@@ -46,6 +47,7 @@ static enum pto_status allocate(struct pto_image *image, uint64_t size_bytes, st
     if (bytes == NULL) {
         return pto_fail_no_host_memory(err, "the compiled graph", allocated);
     }
+    pto__prefer_large_pages(bytes, (size_t)allocated);
     *image = (struct pto_image){
         .header = (struct pto_image_header *)(void *)bytes,
         .bytes = bytes,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pages.h"
 #include "graph/graph.h"
 
 // Sorts all edges, duplicates included. begin[] has two places more than there are tasks, so that
@@ -58,6 +59,9 @@ enum pto_status pto__csr_init(struct pto_csr *csr, const struct pto_graph *graph
     csr->begin = calloc(task_count + 2, sizeof(*csr->begin));
     csr->nodes = calloc(task_count + 1, sizeof(*csr->nodes));
     csr->successors = malloc((edge_count + 1) * sizeof(*csr->successors));
+    pto__prefer_large_pages(csr->begin, (task_count + 2) * sizeof(*csr->begin));
+    pto__prefer_large_pages(csr->nodes, (task_count + 1) * sizeof(*csr->nodes));
+    pto__prefer_large_pages(csr->successors, (edge_count + 1) * sizeof(*csr->successors));
     if (csr->begin == NULL || csr->nodes == NULL || csr->successors == NULL) {
         pto__csr_fini(csr);
         return pto_fail_no_host_memory(err, "putting the graph's edges in order",

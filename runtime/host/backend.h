@@ -20,6 +20,9 @@ struct pto_backend_config {
     const char *aicpu_so_path;      // absolute, checked with the machine and symbols below
     const char *aicore_kernel_path; // absolute, checked
     uint64_t timeout_ns;
+    uint64_t seed;       // the explorer's, see struct pto_config
+    uint64_t schedules;  // at least 1
+    const char *profile; // may be NULL
     pto_log_function *log; // may be NULL
     void *log_context;
 };
@@ -78,5 +81,6 @@ const struct pto_backend_ops *pto__backend_find(const char *name);
 
 extern const struct pto_backend_ops pto__sim_backend;
 extern const struct pto_backend_ops pto__ascend_backend;
+extern const struct pto_backend_ops pto__explore_backend;
 
 #endif // PTO_HOST_BACKEND_H

@@ -70,10 +70,20 @@ static enum pto_status upload(struct pto_runner *runner, uint64_t address, const
     return status;
 }
 
-// Makes `*address` a device block of at least `needed` bytes. A block that is more than twice as
-// large is given back.
-static enum pto_status make_room(struct pto_runner *runner, uint64_t *address, uint64_t *size_bytes,
-                                 uint64_t needed, struct pto_error *err)
+static void drop_others(struct pto_runner *runner, const struct pto_cached_image *keep)
+{
+    for (uint32_t i = 0; i < PTO_CACHED_IMAGE_COUNT; i++) {
+        if (&runner->images[i] != keep) {
+            drop(runner, &runner->images[i]);
+        }
+    }
+}
+
+// Makes `*address`, which is one of `keep`, a device block of at least `needed` bytes. A block that
+// is more than twice as large is given back. A full device loses the copies of other graphs.
+static enum pto_status make_room(struct pto_runner *runner, const struct pto_cached_image *keep,
+                                 uint64_t *address, uint64_t *size_bytes, uint64_t needed,
+                                 struct pto_error *err)
 {
     if (*address != 0 && *size_bytes >= needed && *size_bytes / 2 <= needed) {
         return PTO_OK;
@@ -84,6 +94,10 @@ static enum pto_status make_room(struct pto_runner *runner, uint64_t *address, u
         *size_bytes = 0;
     }
     enum pto_status status = runner->ops->allocate(runner->backend, needed, address, err);
+    if (status == PTO_E_NO_MEMORY) {
+        drop_others(runner, keep);
+        status = runner->ops->allocate(runner->backend, needed, address, err);
+    }
     if (status == PTO_OK) {
         *size_bytes = needed;
     }
@@ -116,7 +130,7 @@ static enum pto_status upload_all(struct pto_runner *runner, const struct pto_gr
 {
     struct pto_image compiled;
     image->usable = 0;
-    image->checked = 0;
+    image->written = 1;
     enum pto_status status = pto__graph_compile(graph, &compiled, err);
     if (status != PTO_OK) {
         return status;
@@ -124,7 +138,7 @@ static enum pto_status upload_all(struct pto_runner *runner, const struct pto_gr
     uint64_t task_count = compiled.header->task_count;
     uint64_t pending_offset =
         (compiled.size_bytes + PTO_CACHE_LINE_SIZE - 1) / PTO_CACHE_LINE_SIZE * PTO_CACHE_LINE_SIZE;
-    status = make_room(runner, &image->address, &image->size_bytes,
+    status = make_room(runner, image, &image->address, &image->size_bytes,
                        pending_offset + task_count * sizeof(uint32_t), err);
     if (status == PTO_OK) {
         status = upload(runner, image->address, compiled.bytes, compiled.size_bytes, err);
@@ -171,7 +185,7 @@ static enum pto_status upload_args(struct pto_runner *runner, const struct pto_g
 // Uploads the records whose arguments changed. *out_done is 0 when everything must be uploaded.
 static enum pto_status upload_changes(struct pto_runner *runner, const struct pto_graph *graph,
                                       struct pto_cached_image *image, int *out_done,
-                                      uint32_t *out_changed, struct pto_error *err)
+                                      struct pto_error *err)
 {
     const uint32_t *tasks;
     size_t count;
@@ -182,7 +196,7 @@ static enum pto_status upload_changes(struct pto_runner *runner, const struct pt
         return PTO_OK;
     }
     for (size_t i = 0; i < count; i++) {
-        *out_changed = 1;
+        image->written = 1;
         enum pto_status status = upload_args(runner, graph, image, tasks[i], err);
         if (status != PTO_OK) {
             image->usable = 0; // a part of the changes is there
@@ -202,6 +216,7 @@ static enum pto_status check_locked(struct pto_runner *runner, const struct pto_
     const uint32_t *tasks;
     size_t count;
     if (!image->checked || image->checked_generation != generation ||
+        image->checked_structure != pto__graph_version(graph).structure ||
         !pto__graph_changed_args(graph, image->checked_args, &tasks, &count)) {
         return pto__check_graph(graph, &runner->kernels, runner->ledger, err);
     }
@@ -226,6 +241,7 @@ static enum pto_status check(struct pto_runner *runner, const struct pto_graph *
     enum pto_status status = check_locked(runner, graph, image, generation, err);
     image->checked = status == PTO_OK;
     image->checked_generation = generation;
+    image->checked_structure = pto__graph_version(graph).structure;
     image->checked_args = pto__graph_version(graph).args;
     pthread_mutex_unlock(&runner->ledger_mutex);
     return status;
@@ -233,23 +249,21 @@ static enum pto_status check(struct pto_runner *runner, const struct pto_graph *
 
 enum pto_status pto__image_cache_get(struct pto_runner *runner, const struct pto_graph *graph,
                                      uint32_t scheduler_count, struct pto_cached_image **out_image,
-                                     uint32_t *out_changed, struct pto_error *err)
+                                     struct pto_error *err)
 {
     struct pto_cached_image *image = find_place(runner, graph);
     image->last_use = ++runner->use_count;
     *out_image = image;
-    *out_changed = 0;
-    int done;
-    enum pto_status status = upload_changes(runner, graph, image, &done, out_changed, err);
+    enum pto_status status = check(runner, graph, image, err);
+    int done = 0;
+    if (status == PTO_OK) {
+        status = upload_changes(runner, graph, image, &done, err);
+    }
     if (status == PTO_OK && !done) {
-        *out_changed = 1;
         status = upload_all(runner, graph, image, err);
     }
     if (status == PTO_OK) {
-        status = check(runner, graph, image, err);
-    }
-    if (status == PTO_OK) {
-        status = make_room(runner, &image->ready_address, &image->ready_bytes,
+        status = make_room(runner, image, &image->ready_address, &image->ready_bytes,
                            (uint64_t)scheduler_count * image->task_count * sizeof(uint32_t), err);
     }
     return status;

@@ -141,6 +141,9 @@ static enum pto_status list_places(const char *path, const char *search_dir, con
     }
     if (out_places[0] == NULL || (has_dir && out_places[1] == NULL)) {
         status = pto_fail_no_host_memory(err, "a path", strlen(folder) + strlen(path) + 2);
+    } else if (has_dir && strcmp(out_places[0], out_places[1]) == 0) {
+        free(out_places[1]); // the working folder is search_dir: one place, not two
+        out_places[1] = NULL;
     }
     free(absolute_dir);
     free(folder);

@@ -14,6 +14,8 @@ void pto__runner_fail(struct pto_runner *runner, const struct pto_error *err)
     pthread_mutex_lock(&runner->ledger_mutex);
     if (atomic_load(&runner->state) == PTO_RUNNER_READY) {
         runner->failure = *err;
+        runner->failed_run =
+            atomic_load(&runner->run_thread) != 0 ? atomic_load(&runner->run_count) : 0;
         atomic_store(&runner->state, PTO_RUNNER_FAILED);
     }
     pthread_mutex_unlock(&runner->ledger_mutex);
@@ -136,24 +138,24 @@ static enum pto_status explain_timeout(struct pto_runner *runner, const struct p
     double seconds = (double)runner->timeout_ns / 1e9;
     uint32_t task_count = pto_graph_task_count(graph);
     if (report->task == PTO_NO_TASK) {
-        return pto_fail(
-            err, PTO_E_TIMEOUT,
-            "run: no task completed for %.3f s; %u of %u had. %s%sCall finalize(), then "
-            "init(); if the graph is right, raise the timeout",
-            seconds, (unsigned)report->completed, (unsigned)task_count, outcome->detail,
-            outcome->detail[0] == '\0' ? "" : ". ");
+        return pto_fail(err, PTO_E_TIMEOUT,
+                        "run: no task completed for %.3f s; %u of %u had. Call finalize(), then "
+                        "init(); if the graph is right, raise the timeout",
+                        seconds, (unsigned)report->completed, (unsigned)task_count);
     }
     char waiting[160];
     list_waiting(graph, report->task, waiting, sizeof(waiting));
     return pto_fail(err, PTO_E_TIMEOUT,
                     "run: no task completed for %.3f s; %u of %u had. Core %u (%s) was given %u "
                     "tasks and completed %u; it was to run task %u, kernel '%s' (func_id %u).%s "
-                    "Call finalize(), then init(); if the kernel is only slow, raise the timeout",
+                    "%s%sCall finalize(), then init(); if the kernel is only slow, raise the "
+                    "timeout",
                     seconds, (unsigned)report->completed, (unsigned)task_count,
                     (unsigned)report->core,
                     report->core_state == PTO_CORE_ABSENT ? "which never started" : "running",
                     (unsigned)report->expected, (unsigned)report->seen, (unsigned)report->task,
-                    kernel_name(runner, report->func_id), (unsigned)report->func_id, waiting);
+                    kernel_name(runner, report->func_id), (unsigned)report->func_id, waiting,
+                    outcome->detail, outcome->detail[0] == '\0' ? "" : " ");
 }
 
 static enum pto_status explain_task(struct pto_runner *runner, const struct pto_graph *graph,
@@ -222,9 +224,8 @@ static int leaves_device_sane(enum pto_status status)
 }
 
 static enum pto_status launch(struct pto_runner *runner, const struct pto_graph *graph,
-                              struct pto_cached_image *image, uint32_t changed,
-                              const struct pto_run_options *options, uint32_t scheduler_count,
-                              struct pto_error *err)
+                              struct pto_cached_image *image, const struct pto_run_options *options,
+                              uint32_t scheduler_count, struct pto_error *err)
 {
     struct pto_launch_request request = {
         .image = image->address,
@@ -232,12 +233,13 @@ static enum pto_status launch(struct pto_runner *runner, const struct pto_graph 
         .ready = image->ready_address,
         .task_count = image->task_count,
         .scheduler_count = scheduler_count,
-        .image_changed = changed,
+        .image_changed = image->written != 0,
         .poll = options != NULL ? options->poll : NULL,
         .poll_context = options != NULL ? options->poll_context : NULL,
     };
     struct pto_launch_outcome outcome;
     atomic_fetch_add(&runner->run_count, 1);
+    image->written = 0;
     enum pto_status status = runner->ops->launch(runner->backend, &request, &outcome, err);
     if (status == PTO_OK) {
         status = explain(runner, graph, &outcome, err);
@@ -260,16 +262,14 @@ static enum pto_status run_pinned(struct pto_runner *runner, const struct pto_gr
         return PTO_OK;
     }
     struct pto_cached_image *image;
-    uint32_t changed;
-    enum pto_status status =
-        pto__image_cache_get(runner, graph, scheduler_count, &image, &changed, err);
+    enum pto_status status = pto__image_cache_get(runner, graph, scheduler_count, &image, err);
     if (status == PTO_E_DEVICE) {
         pto__runner_fail(runner, err);
     }
     if (status != PTO_OK) {
         return status;
     }
-    return launch(runner, graph, image, changed, options, scheduler_count, err);
+    return launch(runner, graph, image, options, scheduler_count, err);
 }
 
 static enum pto_status check_options(const struct pto_runner *runner,
@@ -309,7 +309,13 @@ enum pto_status pto_runner_run(struct pto_runner *runner, struct pto_graph *grap
     if (graph == NULL) {
         return pto_fail(err, PTO_E_ARGUMENT, "run: the graph is NULL");
     }
-    pthread_mutex_lock(&runner->run_mutex);
+    // One caller's options say whether and how waiting for others may be ended.
+    int has_options = options != NULL && options->size == sizeof(*options);
+    status = pto__runner_poll_turn(runner, has_options ? options->poll : NULL,
+                                   has_options ? options->poll_context : NULL, err);
+    if (status != PTO_OK) {
+        return status;
+    }
     pthread_rwlock_rdlock(&runner->use_lock);
     uint32_t scheduler_count;
     status = pto__runner_require_ready(runner, "run", err);
@@ -326,7 +332,7 @@ enum pto_status pto_runner_run(struct pto_runner *runner, struct pto_graph *grap
         pto__graph_unpin(graph);
     }
     pthread_rwlock_unlock(&runner->use_lock);
-    pthread_mutex_unlock(&runner->run_mutex);
+    pto__runner_end_turn(runner);
     return status;
 }
 
@@ -342,8 +348,8 @@ enum pto_status pto_runner_handshake_results(struct pto_runner *runner,
     if (status != PTO_OK) {
         return status;
     }
-    // With run_mutex: a run in progress is still writing them.
-    pthread_mutex_lock(&runner->run_mutex);
+    // A run in progress is still writing them.
+    pto__runner_take_turn(runner);
     struct pto_handshake *handshakes = NULL;
     if (atomic_load(&runner->state) == PTO_RUNNER_CLOSED) {
         status = pto_fail(err, PTO_E_STATE,
@@ -374,7 +380,7 @@ enum pto_status pto_runner_handshake_results(struct pto_runner *runner,
         *out_count = runner->core_count;
     }
 out:
-    pthread_mutex_unlock(&runner->run_mutex);
+    pto__runner_end_turn(runner);
     free(handshakes);
     return status;
 }

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// A runner's life and its device memory. Runs are in run.c.
+// A runner's life. Its memory is in runner_memory.c, runs are in run.c.
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
+#include "base/wait.h"
 #include "host/run.h"
 #include "host/runner.h"
 
 #define TIMEOUT_NS_DEFAULT 10000000000ull
 #define TIMEOUT_NS_MIN 1000000ull
+#define TURN_WAIT_NS 50000000u
 
 uintptr_t pto__this_thread(void)
 {
@@ -29,21 +31,23 @@ enum pto_status pto_runner_create(struct pto_runner **out_runner, struct pto_err
     if (runner == NULL) {
         return pto_fail_no_host_memory(err, "a runner", sizeof(*runner));
     }
-    pthread_mutex_init(&runner->run_mutex, NULL);
+    pthread_mutex_init(&runner->turn_mutex, NULL);
+    pto__wait_init(&runner->turn_over);
     pthread_mutex_init(&runner->ledger_mutex, NULL);
     pthread_rwlock_init(&runner->use_lock, NULL);
-    runner->owner = getpid();
+    pto__fork_mark_init(&runner->fork_mark);
     *out_runner = runner;
     return PTO_OK;
 }
 
 void pto_runner_destroy(struct pto_runner *runner)
 {
-    if (runner == NULL) {
+    if (runner == NULL || atomic_load(&runner->run_thread) == pto__this_thread()) {
         return;
     }
-    if (runner->owner != getpid()) {
+    if (pto__fork_mark_is_child(&runner->fork_mark)) {
         // The threads that the locks and the device belong to are the parent's.
+        pto__fork_mark_fini(&runner->fork_mark);
         free(runner);
         return;
     }
@@ -53,7 +57,9 @@ void pto_runner_destroy(struct pto_runner *runner)
     (void)status;
     pthread_rwlock_destroy(&runner->use_lock);
     pthread_mutex_destroy(&runner->ledger_mutex);
-    pthread_mutex_destroy(&runner->run_mutex);
+    pthread_cond_destroy(&runner->turn_over);
+    pthread_mutex_destroy(&runner->turn_mutex);
+    pto__fork_mark_fini(&runner->fork_mark);
     free(runner);
 }
 
@@ -64,12 +70,12 @@ enum pto_status pto__runner_enter(const struct pto_runner *runner, const char *o
     if (runner == NULL) {
         return pto_fail(err, PTO_E_ARGUMENT, "%s: the runner is NULL", operation);
     }
-    if (runner->owner != getpid()) {
+    if (pto__fork_mark_is_child(&runner->fork_mark)) {
         return pto_fail(err, PTO_E_FORKED,
                         "%s: this runner belongs to process %ld, and this is its forked child; "
                         "use it in the parent only, or start the child by spawn and make a runner "
                         "there",
-                        operation, (long)runner->owner);
+                        operation, (long)runner->fork_mark.owner);
     }
     if (atomic_load(&runner->run_thread) == pto__this_thread()) {
         return pto_fail(err, PTO_E_BUSY,
@@ -78,6 +84,42 @@ enum pto_status pto__runner_enter(const struct pto_runner *runner, const char *o
                         operation);
     }
     return PTO_OK;
+}
+
+enum pto_status pto__runner_poll_turn(struct pto_runner *runner, pto_poll_function *poll,
+                                      void *poll_context, struct pto_error *err)
+{
+    pthread_mutex_lock(&runner->turn_mutex);
+    while (runner->turn_taken) {
+        pto__wait_for(&runner->turn_over, &runner->turn_mutex, TURN_WAIT_NS);
+        if (runner->turn_taken && poll != NULL) {
+            pthread_mutex_unlock(&runner->turn_mutex);
+            if (poll(poll_context) != 0) {
+                return pto_fail(err, PTO_E_INTERRUPTED,
+                                "run: stopped at the caller's wish while it waited for the runs "
+                                "of other threads; no task was begun");
+            }
+            pthread_mutex_lock(&runner->turn_mutex);
+        }
+    }
+    runner->turn_taken = 1;
+    pthread_mutex_unlock(&runner->turn_mutex);
+    return PTO_OK;
+}
+
+void pto__runner_take_turn(struct pto_runner *runner)
+{
+    enum pto_status status = pto__runner_poll_turn(runner, NULL, NULL, NULL);
+    assert(status == PTO_OK); // only a poll function can make it fail
+    (void)status;
+}
+
+void pto__runner_end_turn(struct pto_runner *runner)
+{
+    pthread_mutex_lock(&runner->turn_mutex);
+    runner->turn_taken = 0;
+    pthread_cond_signal(&runner->turn_over);
+    pthread_mutex_unlock(&runner->turn_mutex);
 }
 
 enum pto_status pto__runner_require_ready(const struct pto_runner *runner, const char *operation,
@@ -91,10 +133,14 @@ enum pto_status pto__runner_require_ready(const struct pto_runner *runner, const
         return pto_fail(err, PTO_E_STATE, "%s: the runner is not initialized; call init() first",
                         operation);
     }
+    char when[40] = "during a copy";
+    if (runner->failed_run != 0) {
+        snprintf(when, sizeof(when), "in run %llu", (unsigned long long)runner->failed_run);
+    }
     enum pto_status status =
         pto_fail(err, PTO_E_FAILED,
-                 "%s: the device failed earlier; call finalize(), then init(). The failure: %s",
-                 operation, runner->failure.message);
+                 "%s: the device failed %s; call finalize(), then init(). The failure: %s",
+                 operation, when, runner->failure.message);
     if (err != NULL) {
         err->vendor_code = runner->failure.vendor_code;
     }
@@ -157,11 +203,12 @@ static enum pto_status check_config(const struct pto_config *config,
     const char *name = choose_backend(config);
     const struct pto_backend_ops *ops = pto__backend_find(name);
     if (ops == NULL) {
-        return pto_fail(err, PTO_E_BACKEND,
-                        "init: there is no backend '%s' in this build; it has 'sim' and "
-                        "'ascend'. The backend is chosen by the backend argument, else by "
-                        "PTO_BACKEND, else by ASCEND_HOME_PATH ('ascend' when it is set, 'sim' when it is not)",
-                        name);
+        return pto_fail(
+            err, PTO_E_BACKEND,
+            "init: there is no backend '%s' in this build; it has 'sim', 'ascend' and "
+            "'explore'. The backend is chosen by the backend argument, else by "
+            "PTO_BACKEND, else by ASCEND_HOME_PATH ('ascend' when it is set, 'sim' when it is not)",
+            name);
     }
     if (config->device_id < 0 || config->device_id > PTO_DEVICE_ID_MAX) {
         return pto_fail(err, PTO_E_RANGE, "init: device_id is %lld; it must be 0 to %d",
@@ -230,6 +277,9 @@ static enum pto_status open_device(struct pto_runner *runner, const struct pto_c
             .aicpu_so_path = aicpu_path,
             .aicore_kernel_path = aicore_path,
             .timeout_ns = timeout_ns,
+            .seed = config->seed,
+            .schedules = config->schedules != 0 ? config->schedules : 1,
+            .profile = config->profile,
             .log = config->log,
             .log_context = config->log_context,
         };
@@ -268,7 +318,7 @@ enum pto_status pto_runner_init(struct pto_runner *runner, const struct pto_conf
     if (status != PTO_OK) {
         return status;
     }
-    pthread_mutex_lock(&runner->run_mutex);
+    pto__runner_take_turn(runner);
     pthread_rwlock_wrlock(&runner->use_lock);
     if (atomic_load(&runner->state) != PTO_RUNNER_CLOSED) {
         status = pto_fail(err, PTO_E_STATE,
@@ -282,7 +332,7 @@ enum pto_status pto_runner_init(struct pto_runner *runner, const struct pto_conf
         }
     }
     pthread_rwlock_unlock(&runner->use_lock);
-    pthread_mutex_unlock(&runner->run_mutex);
+    pto__runner_end_turn(runner);
     return status;
 }
 
@@ -296,7 +346,7 @@ enum pto_status pto_runner_finalize(struct pto_runner *runner, uint64_t *out_fre
     if (status != PTO_OK) {
         return status;
     }
-    pthread_mutex_lock(&runner->run_mutex);
+    pto__runner_take_turn(runner);
     pthread_rwlock_wrlock(&runner->use_lock);
     if (atomic_load(&runner->state) != PTO_RUNNER_CLOSED) {
         uint64_t count = 0;
@@ -319,148 +369,14 @@ enum pto_status pto_runner_finalize(struct pto_runner *runner, uint64_t *out_fre
         }
     }
     pthread_rwlock_unlock(&runner->use_lock);
-    pthread_mutex_unlock(&runner->run_mutex);
+    pto__runner_end_turn(runner);
     return PTO_OK;
-}
-
-// Enters a call that uses device memory: afterwards use_lock is held for reading.
-static enum pto_status begin_use(struct pto_runner *runner, const char *operation,
-                                 struct pto_error *err)
-{
-    enum pto_status status = pto__runner_enter(runner, operation, err);
-    if (status != PTO_OK) {
-        return status;
-    }
-    pthread_rwlock_rdlock(&runner->use_lock);
-    status = pto__runner_require_ready(runner, operation, err);
-    if (status != PTO_OK) {
-        pthread_rwlock_unlock(&runner->use_lock);
-    }
-    return status;
-}
-
-enum pto_status pto_runner_allocate(struct pto_runner *runner, uint64_t size_bytes,
-                                    uint64_t *out_pointer, struct pto_error *err)
-{
-    if (out_pointer == NULL) {
-        return pto_fail(err, PTO_E_ARGUMENT, "allocate_tensor: out_pointer is NULL");
-    }
-    *out_pointer = 0;
-    enum pto_status status = begin_use(runner, "allocate_tensor", err);
-    if (status != PTO_OK) {
-        return status;
-    }
-    if (size_bytes == 0) {
-        status = pto_fail(err, PTO_E_RANGE,
-                          "allocate_tensor: 0 bytes asked for; a block has at least 1");
-    } else {
-        pthread_mutex_lock(&runner->ledger_mutex);
-        status = pto__ledger_reserve(runner->ledger, err);
-        if (status == PTO_OK) {
-            status = runner->ops->allocate(runner->backend, size_bytes, out_pointer, err);
-        }
-        if (status == PTO_OK) {
-            pto__ledger_add(runner->ledger, *out_pointer, size_bytes);
-        }
-        pthread_mutex_unlock(&runner->ledger_mutex);
-    }
-    pthread_rwlock_unlock(&runner->use_lock);
-    return status;
-}
-
-enum pto_status pto_runner_free(struct pto_runner *runner, uint64_t pointer, struct pto_error *err)
-{
-    enum pto_status status = pto__runner_enter(runner, "free_tensor", err);
-    if (status != PTO_OK) {
-        return status;
-    }
-    // For writing: no copy and no run uses the block while it goes.
-    pthread_rwlock_wrlock(&runner->use_lock);
-    status = pto__runner_require_ready(runner, "free_tensor", err);
-    if (status == PTO_OK) {
-        uint64_t size_bytes;
-        pthread_mutex_lock(&runner->ledger_mutex);
-        status = pto__ledger_remove(runner->ledger, pointer, &size_bytes, err);
-        pthread_mutex_unlock(&runner->ledger_mutex);
-        if (status == PTO_OK) {
-            runner->ops->release(runner->backend, pointer, size_bytes);
-        }
-    }
-    pthread_rwlock_unlock(&runner->use_lock);
-    return status;
-}
-
-// Checks a copy's two ends. use_lock is held, so the block stays.
-static enum pto_status check_copy(struct pto_runner *runner, const char *what, const void *host,
-                                  uint64_t device_pointer, uint64_t size_bytes,
-                                  struct pto_error *err)
-{
-    if (host == NULL && size_bytes != 0) {
-        return pto_fail(err, PTO_E_ARGUMENT, "%s: the host pointer is NULL", what);
-    }
-    pthread_mutex_lock(&runner->ledger_mutex);
-    enum pto_status status =
-        pto__ledger_check(runner->ledger, device_pointer, size_bytes, what, err);
-    pthread_mutex_unlock(&runner->ledger_mutex);
-    return status;
-}
-
-// A driver that fails a copy leaves the device in an unknown state.
-static enum pto_status finish_copy(struct pto_runner *runner, enum pto_status status,
-                                   const struct pto_error *err)
-{
-    if (status != PTO_OK) {
-        pto__runner_fail(runner, err);
-    }
-    return status;
-}
-
-enum pto_status pto_runner_copy_to_device(struct pto_runner *runner, uint64_t device_pointer,
-                                          const void *host, uint64_t size_bytes,
-                                          struct pto_error *err)
-{
-    enum pto_status status = begin_use(runner, "copy_to_device", err);
-    if (status != PTO_OK) {
-        return status;
-    }
-    status = check_copy(runner, "copy_to_device: dev_ptr", host, device_pointer, size_bytes, err);
-    if (status == PTO_OK && size_bytes != 0) {
-        struct pto_error failure = {0};
-        status = runner->ops->upload(runner->backend, device_pointer, host, size_bytes, &failure);
-        status = finish_copy(runner, status, &failure);
-        if (status != PTO_OK && err != NULL) {
-            *err = failure;
-        }
-    }
-    pthread_rwlock_unlock(&runner->use_lock);
-    return status;
-}
-
-enum pto_status pto_runner_copy_from_device(struct pto_runner *runner, void *host,
-                                            uint64_t device_pointer, uint64_t size_bytes,
-                                            struct pto_error *err)
-{
-    enum pto_status status = begin_use(runner, "copy_from_device", err);
-    if (status != PTO_OK) {
-        return status;
-    }
-    status = check_copy(runner, "copy_from_device: dev_ptr", host, device_pointer, size_bytes, err);
-    if (status == PTO_OK && size_bytes != 0) {
-        struct pto_error failure = {0};
-        status = runner->ops->download(runner->backend, host, device_pointer, size_bytes, &failure);
-        status = finish_copy(runner, status, &failure);
-        if (status != PTO_OK && err != NULL) {
-            *err = failure;
-        }
-    }
-    pthread_rwlock_unlock(&runner->use_lock);
-    return status;
 }
 
 void pto_runner_get_info(struct pto_runner *runner, struct pto_runner_info *out_info)
 {
     *out_info = (struct pto_runner_info){.device_id = -1, .backend = ""};
-    if (runner == NULL || runner->owner != getpid()) {
+    if (runner == NULL || pto__fork_mark_is_child(&runner->fork_mark)) {
         return;
     }
     // The thread inside run() holds use_lock for reading; asking again could wait for a writer that

@@ -2,6 +2,7 @@
 // Opening and closing the simulated device, and one launch on it.
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -280,42 +281,42 @@ static void begin_programs(struct pto_backend *device)
     }
     atomic_store(&device->schedulers_active, device->scheduler_count);
     atomic_store(&device->cores_active, device->core_count);
-    atomic_store(&device->killed_core, 0);
-    atomic_store(&device->fault_signal, 0);
+    atomic_store(&device->killed_core, PTO_NO_TASK);
+    atomic_store(&device->fault_core, PTO_NO_TASK);
     atomic_store(&device->fault_address, 0);
 }
 
-// The scheduler knows which cores were given tasks that they have not completed; which of them a
-// lane was really inside is known only here.
-static void name_killed(const struct pto_backend *device, const struct pto_launch_request *request,
-                        uint32_t core, struct pto_report *report)
+// The scheduler names a core that does not answer. Here that may be one that no lane came to,
+// because of a kernel that does not return on another; which that is, the monitor knows.
+static void name_killed_core(struct pto_backend *device, struct pto_report *report, uint32_t core)
 {
     const struct pto_handshake *handshake = &device->block->handshakes[core];
     const struct pto_image_header *image =
-        (const struct pto_image_header *)(uintptr_t)request->image;
+        (const struct pto_image_header *)(uintptr_t)device->block->launch.image;
     const struct pto_task_record *records =
-        (const struct pto_task_record *)(uintptr_t)(request->image + image->record_offset);
+        (const struct pto_task_record *)((const char *)image + image->record_offset);
     report->status = PTO_REPORT_TIMEOUT;
     report->core = core;
-    report->task = handshake->dispatch.ring[handshake->core.completed % PTO_RING_DEPTH];
-    report->func_id = records[report->task].func_id;
+    report->core_state = PTO_CORE_RUNNING; // until it was ended
     report->fail_kind = PTO_FAIL_HANG;
     report->fail_code = 0;
     report->expected = handshake->dispatch.queued;
     report->seen = handshake->core.completed;
-    report->core_state = PTO_CORE_RUNNING; // until it was ended
+    report->task = handshake->dispatch.ring[report->seen % PTO_RING_DEPTH];
+    report->func_id = records[report->task].func_id;
 }
 
-// After a run that ended otherwise, too, a kernel that would not come back leaves no sane device.
-static void describe_failure(const struct pto_backend *device,
-                             const struct pto_launch_request *request,
-                             struct pto_launch_outcome *out)
+static void describe_failure(struct pto_backend *device, struct pto_launch_outcome *out)
 {
-    uint32_t killed_core = atomic_load(&device->killed_core);
-    if (killed_core != 0) {
-        name_killed(device, request, killed_core - 1, &out->report);
-    }
-    if (out->report.fail_kind == PTO_FAIL_FAULT) {
+    uint32_t core = atomic_load(&device->killed_core);
+    if (core != PTO_NO_TASK) {
+        if (out->report.status != PTO_REPORT_TIMEOUT) {
+            snprintf(out->detail, sizeof(out->detail),
+                     "The run had ended before, but this kernel did not return.");
+        }
+        name_killed_core(device, &out->report, core);
+    } else if (out->report.fail_kind == PTO_FAIL_FAULT &&
+               out->report.core == atomic_load(&device->fault_core)) {
         out->fault_address = atomic_load(&device->fault_address);
     }
 }
@@ -344,7 +345,7 @@ enum pto_status pto__sim_launch(struct pto_backend *device,
     if (out->report.status != PTO_REPORT_DONE) {
         // The monitor may be about to send this thread a signal.
         pto__sim_wait_outside(device);
-        describe_failure(device, request, out);
+        describe_failure(device, out);
     }
     pto__sim_fault_bind(NULL);
     return PTO_OK;

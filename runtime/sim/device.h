@@ -44,6 +44,7 @@ struct pto_sim_lane {
     _Atomic uint32_t kill_step;             // the step the monitor wants ended, 0: none
     sigjmp_buf escape;                      // where a fault inside a core's program goes
     struct pto_sim_fault fault;
+    bool exclusive;         // lane 0: nobody else steps anything
     uint32_t budget;        // tasks to run in one step of a core
     uint64_t task_count;    // tasks run in this launch, by this lane
     uint64_t work_begin_ns; // when they began to be counted
@@ -97,9 +98,9 @@ struct pto_backend {
     _Atomic uint32_t inside;
     _Atomic uint32_t schedulers_active; // scheduler threads that have not left
     _Atomic uint32_t cores_active;      // cores that have not left
-    _Atomic uint32_t killed_core;       // core + 1 of the first kernel that the monitor ended
-    _Atomic uint64_t fault_address;
-    _Atomic uint32_t fault_signal;
+    _Atomic uint32_t killed_core;       // the first whose kernel the monitor ended, or PTO_NO_TASK
+    _Atomic uint32_t fault_core;        // the first whose kernel faulted, or PTO_NO_TASK
+    _Atomic uint64_t fault_address;     // of that core
     _Alignas(64) _Atomic uint32_t helpers_asleep;
     _Atomic uint32_t caller_asleep;
 
@@ -115,8 +116,10 @@ struct pto_backend {
     pthread_cond_t monitor_wake;
     _Atomic uint32_t monitor_awake;
     _Atomic uint64_t launch_count;
-    uint64_t ending_since_ns; // monitor's: when it first saw schedulers gone and cores not
-    uint64_t ending_launch;   // of which launch
+    uint32_t watched_step;     // monitor's: lane 0's step that it saw last
+    uint64_t watched_since_ns; // and since when
+    uint64_t ending_since_ns;  // monitor's: when it first saw schedulers gone and cores not
+    uint64_t ending_launch;    // of which launch
 };
 
 // lane.c
@@ -127,7 +130,11 @@ void pto__sim_lanes_stop(struct pto_backend *device);
 bool pto__sim_lane_run_caller(struct pto_backend *device, pto_poll_function *poll,
                               void *poll_context);
 // Steps the schedulers that nobody else steps. True when one did something.
-bool pto__sim_step_schedulers(struct pto_backend *device);
+bool pto__sim_step_schedulers(struct pto_backend *device, bool exclusive);
+// Whether a thread other than lane 0, which has counted itself inside, may step programs.
+bool pto__sim_may_step(const struct pto_backend *device);
+// Whether a lane without work would find some.
+bool pto__sim_has_work(const struct pto_backend *device);
 void pto__sim_wake_helpers(struct pto_backend *device);
 // Waits until no helper is inside the launch. `open` must be 0.
 void pto__sim_wait_outside(struct pto_backend *device);

@@ -85,23 +85,34 @@ static void on_signal(int signal_number, siginfo_t *info, void *context)
     errno = saved_errno;
 }
 
-enum pto_status pto__sim_fault_open(struct pto_error *err)
+static bool is_ours(const struct sigaction *action)
 {
-    enum pto_status status = PTO_OK;
-    pthread_mutex_lock(&open_mutex);
-    if (open_count == 0) {
-        // SA_NODEFER: the handler is left by a jump that does not restore the signal mask.
-        struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-        action.sa_sigaction = on_signal;
-        sigemptyset(&action.sa_mask);
-        for (size_t i = 0; i < FAULT_SIGNAL_COUNT; i++) {
-            if (sigaction(fault_signals[i], &action, &previous[i]) != 0) {
-                status = pto_fail(err, PTO_E_DEVICE, "cannot install a handler for signal %d: %s",
-                                  fault_signals[i], strerror(errno));
-                break;
-            }
+    return (action->sa_flags & SA_SIGINFO) != 0 && action->sa_sigaction == on_signal;
+}
+
+// Installs the handlers that are not there: all of them when the first device opens, and later the
+// ones that somebody has replaced since.
+static enum pto_status install(struct pto_error *err)
+{
+    // SA_NODEFER: the handler is left by a jump that does not restore the signal mask.
+    struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    action.sa_sigaction = on_signal;
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < FAULT_SIGNAL_COUNT; i++) {
+        struct sigaction current;
+        if (sigaction(fault_signals[i], NULL, &current) != 0 ||
+            (!is_ours(&current) && sigaction(fault_signals[i], &action, &previous[i]) != 0)) {
+            return pto_fail(err, PTO_E_DEVICE, "cannot install a handler for signal %d: %s",
+                            fault_signals[i], strerror(errno));
         }
     }
+    return PTO_OK;
+}
+
+enum pto_status pto__sim_fault_open(struct pto_error *err)
+{
+    pthread_mutex_lock(&open_mutex);
+    enum pto_status status = install(err);
     if (status == PTO_OK) {
         open_count++;
     }
@@ -116,8 +127,7 @@ void pto__sim_fault_close(void)
         for (size_t i = 0; i < FAULT_SIGNAL_COUNT; i++) {
             struct sigaction current;
             // Somebody who installed a handler after us keeps it.
-            if (sigaction(fault_signals[i], NULL, &current) == 0 &&
-                (current.sa_flags & SA_SIGINFO) != 0 && current.sa_sigaction == on_signal) {
+            if (sigaction(fault_signals[i], NULL, &current) == 0 && is_ours(&current)) {
                 sigaction(fault_signals[i], &previous[i], NULL);
             }
         }

@@ -27,15 +27,51 @@
 #define TURNS_PER_LOOK 16u
 #define IDLE_TURNS_MAX 1000u
 
-static bool try_lock(struct pto_sim_program *program)
+// Alone, a lane needs no locks, and the hints no read-modify-write: of the cost of a short task
+// that is a third. Lane 0 goes in and out of it between two turns. Whoever else may step a program
+// counts itself `inside` first and then looks at the flag; lane 0 sets the flag first and then
+// looks whether anybody is inside.
+static void enter_exclusive(struct pto_sim_lane *lane)
 {
+    struct pto_backend *device = lane->device;
+    uint32_t *flag = &device->block->hints.exclusive;
+    if (lane->exclusive || atomic_load(&device->inside) != 0) {
+        return;
+    }
+    __atomic_store_n(flag, 1, __ATOMIC_SEQ_CST);
+    if (atomic_load(&device->inside) != 0) {
+        __atomic_store_n(flag, 0, __ATOMIC_SEQ_CST);
+        return;
+    }
+    lane->exclusive = true;
+}
+
+static void leave_exclusive(struct pto_sim_lane *lane)
+{
+    lane->exclusive = false;
+    __atomic_store_n(&lane->device->block->hints.exclusive, 0, __ATOMIC_SEQ_CST);
+}
+
+bool pto__sim_may_step(const struct pto_backend *device)
+{
+    return atomic_load(&device->open) != 0 &&
+           __atomic_load_n(&device->block->hints.exclusive, __ATOMIC_SEQ_CST) == 0;
+}
+
+static bool try_lock(struct pto_sim_program *program, bool exclusive)
+{
+    if (exclusive) {
+        return true;
+    }
     return atomic_load_explicit(&program->lock, memory_order_relaxed) == 0 &&
            atomic_exchange_explicit(&program->lock, 1, memory_order_acquire) == 0;
 }
 
-static void unlock(struct pto_sim_program *program)
+static void unlock(struct pto_sim_program *program, bool exclusive)
 {
-    atomic_store_explicit(&program->lock, 0, memory_order_release);
+    if (!exclusive) {
+        atomic_store_explicit(&program->lock, 0, memory_order_release);
+    }
 }
 
 static void wake_caller(struct pto_backend *device)
@@ -59,12 +95,12 @@ void pto__sim_wake_helpers(struct pto_backend *device)
     pthread_mutex_unlock(&device->mutex);
 }
 
-bool pto__sim_step_schedulers(struct pto_backend *device)
+bool pto__sim_step_schedulers(struct pto_backend *device, bool exclusive)
 {
     bool busy = false;
     for (uint32_t i = 0; i < device->scheduler_count; i++) {
         struct pto_sim_program *program = &device->schedulers[i];
-        if (!try_lock(program)) {
+        if (!try_lock(program, exclusive)) {
             continue;
         }
         if (!program->left) {
@@ -75,17 +111,17 @@ bool pto__sim_step_schedulers(struct pto_backend *device)
                 atomic_fetch_sub(&device->schedulers_active, 1);
             }
         }
-        unlock(program);
+        unlock(program, exclusive);
     }
     return busy;
 }
 
-// The program of `core` is over; its lock is held.
-static void core_left(struct pto_backend *device, struct pto_sim_program *program)
+// The program of a core is over; its lock is held.
+static void core_left(struct pto_sim_lane *lane, struct pto_sim_program *program)
 {
     program->left = true;
-    unlock(program);
-    atomic_fetch_sub(&device->cores_active, 1);
+    unlock(program, lane->exclusive);
+    atomic_fetch_sub(&lane->device->cores_active, 1);
 }
 
 // Steps a core that a hint says has work. False when another lane has it.
@@ -93,15 +129,16 @@ static bool step_core(struct pto_sim_lane *lane, uint32_t core)
 {
     struct pto_backend *device = lane->device;
     struct pto_sim_program *program = &device->cores[core];
-    if (!try_lock(program)) {
+    if (!try_lock(program, lane->exclusive)) {
         return false;
     }
-    uint64_t *hint = &device->block->hints.runnable[core / 64];
+    struct pto_hints *hints = &device->block->hints;
+    uint64_t *hint = &hints->runnable[core / 64];
     uint64_t bit = (uint64_t)1 << (core % 64);
     // Taken before the step: what is queued after the step looked sets it again.
-    __atomic_fetch_and(hint, ~bit, __ATOMIC_SEQ_CST);
+    pto_hint_clear(hints, hint, bit);
     if (program->left) {
-        unlock(program);
+        unlock(program, lane->exclusive);
         return true;
     }
     const uint32_t *completed = &device->block->handshakes[core].core.completed;
@@ -117,12 +154,13 @@ static bool step_core(struct pto_sim_lane *lane, uint32_t core)
     atomic_store_explicit(&lane->stepping, 0, memory_order_relaxed);
     lane->task_count += __atomic_load_n(completed, __ATOMIC_RELAXED) - before;
     if (step == PTO_STEP_LEAVE) {
-        core_left(device, program);
+        core_left(lane, program);
     } else {
-        if (step == PTO_STEP_BUSY && lane->budget < PTO_RING_DEPTH) {
-            __atomic_fetch_or(hint, bit, __ATOMIC_SEQ_CST); // there may be more
+        bool yielded = pto_core_should_yield((uint64_t)(uintptr_t)hints);
+        if (step == PTO_STEP_BUSY && (yielded || lane->budget < PTO_RING_DEPTH)) {
+            pto_hint_set(hints, hint, bit); // there may be more
         }
-        unlock(program);
+        unlock(program, lane->exclusive);
     }
     if (lane->index != 0) {
         wake_caller(device);
@@ -139,19 +177,33 @@ static void contain_fault(struct pto_sim_lane *lane)
     atomic_store_explicit(&lane->stepping, 0, memory_order_relaxed);
     bool ended = lane->fault.signal == 0;
     if (ended) {
-        uint32_t none = 0;
-        atomic_compare_exchange_strong(&device->killed_core, &none, core + 1);
+        uint32_t none = PTO_NO_TASK;
+        atomic_compare_exchange_strong(&device->killed_core, &none, core);
     } else {
-        atomic_store(&device->fault_address, lane->fault.address);
-        atomic_store(&device->fault_signal, (uint32_t)lane->fault.signal);
+        uint32_t none = PTO_NO_TASK;
+        if (atomic_compare_exchange_strong(&device->fault_core, &none, core)) {
+            atomic_store(&device->fault_address, lane->fault.address);
+        }
     }
     struct pto_core_line *line = &device->block->handshakes[core].core;
     pto_core_store(&line->fail_kind, ended ? PTO_FAIL_HANG : PTO_FAIL_FAULT);
     pto_core_store((uint32_t *)&line->fail_code, (uint32_t)lane->fault.signal);
     pto_core_publish(&line->state, PTO_CORE_FAILED); // C2
     pto_core_ring((uint64_t)(uintptr_t)&device->block->hints, core);
-    core_left(device, &device->cores[core]);
+    core_left(lane, &device->cores[core]);
     wake_caller(device);
+}
+
+// The monitor found that a step takes long: the lane's idea of how long tasks are is out of date.
+static bool asked_to_yield(struct pto_sim_lane *lane)
+{
+    uint32_t *yield = &lane->device->block->hints.yield;
+    if (__atomic_load_n(yield, __ATOMIC_RELAXED) == 0) {
+        return false;
+    }
+    __atomic_store_n(yield, 0, __ATOMIC_RELAXED);
+    lane->turns = TURNS_PER_LOOK;
+    return true;
 }
 
 static bool step_cores(struct pto_sim_lane *lane)
@@ -171,7 +223,7 @@ static bool step_cores(struct pto_sim_lane *lane)
             lane->core_count++;
             if (step_core(lane, word * 64 + place)) {
                 busy = true;
-                if (lane->budget < PTO_RING_DEPTH) {
+                if (lane->budget < PTO_RING_DEPTH || asked_to_yield(lane)) {
                     lane->core_count += bits != 0; // the next one counts, though it has to wait
                     return true;
                 }
@@ -182,7 +234,7 @@ static bool step_cores(struct pto_sim_lane *lane)
 }
 
 // Whether a lane that is about to sleep would find something.
-static bool has_work(const struct pto_backend *device)
+bool pto__sim_has_work(const struct pto_backend *device)
 {
     if (atomic_load(&device->schedulers_active) == 0 && atomic_load(&device->cores_active) == 0) {
         return true;
@@ -216,10 +268,17 @@ static uint64_t look_at_clock(struct pto_sim_lane *lane, uint64_t now_ns)
     lane->work_begin_ns = now_ns;
     uint32_t short_ns = device->lane_count == 1 ? SHORT_TASK_ALONE_NS : SHORT_TASK_NS;
     lane->budget = mean_ns < short_ns ? PTO_RING_DEPTH : 1;
-    if (mean_ns >= WAKE_TASK_NS && atomic_load(&device->helpers_asleep) != 0 &&
-        lane->core_count > 1 &&
-        __atomic_load_n(&device->block->shared.remaining, __ATOMIC_RELAXED) * mean_ns >=
-            WAKE_WORK_NS) {
+    if (device->lane_count == 1 || mean_ns < WAKE_TASK_NS) {
+        if (lane->index == 0) {
+            enter_exclusive(lane);
+        }
+        return mean_ns;
+    }
+    if (lane->exclusive) {
+        leave_exclusive(lane);
+    }
+    uint64_t remaining = __atomic_load_n(&device->block->shared.remaining, __ATOMIC_RELAXED);
+    if (lane->core_count > 1 && remaining * mean_ns >= WAKE_WORK_NS) {
         pto__sim_wake_helpers(device);
     }
     return mean_ns;
@@ -230,12 +289,13 @@ static void begin_work(struct pto_sim_lane *lane)
     lane->budget = 1;
     lane->task_count = 0;
     lane->turns = 0;
+    lane->exclusive = false;
     lane->work_begin_ns = pto__now_ns();
 }
 
 static bool lane_turn(struct pto_sim_lane *lane)
 {
-    bool scheduled = pto__sim_step_schedulers(lane->device);
+    bool scheduled = pto__sim_step_schedulers(lane->device, lane->exclusive);
     if (scheduled && lane->index != 0) {
         wake_caller(lane->device);
     }
@@ -252,9 +312,10 @@ static bool is_over(const struct pto_backend *device)
 static void caller_sleep(struct pto_backend *device)
 {
     pthread_mutex_lock(&device->mutex);
-    // Whoever makes work from here on sees the flag; whoever did before is seen by has_work().
+    // Whoever makes work from here on sees the flag; whoever did before is seen by
+    // pto__sim_has_work().
     atomic_store(&device->caller_asleep, 1);
-    if (!has_work(device)) {
+    if (!pto__sim_has_work(device)) {
         pto__wait_for(&device->caller_wake, &device->mutex, CALLER_SLEEP_NS);
     }
     atomic_store(&device->caller_asleep, 0);
@@ -288,6 +349,7 @@ bool pto__sim_lane_run_caller(struct pto_backend *device, pto_poll_function *pol
             }
         }
         if (lane->idle_turns >= IDLE_TURNS_MAX) {
+            leave_exclusive(lane);
             caller_sleep(device);
         } else if (lane->idle_turns != 0) {
             pto__cpu_relax();
@@ -302,7 +364,7 @@ static void help(struct pto_sim_lane *lane)
     struct pto_backend *device = lane->device;
     begin_work(lane);
     lane->idle_turns = 0;
-    while (atomic_load(&device->open) && !is_over(device)) {
+    while (pto__sim_may_step(device) && !is_over(device)) {
         bool busy = lane_turn(lane);
         lane->idle_turns = busy ? 0 : lane->idle_turns + 1;
         if (lane->turns >= TURNS_PER_LOOK || lane->budget < PTO_RING_DEPTH) {

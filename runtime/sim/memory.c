@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/pages.h"
 #include "sim/device.h"
 
 #define CAPACITY_BYTES (64ull << 30)
@@ -114,8 +115,12 @@ enum pto_status pto__sim_memory_allocate(struct pto_sim_memory *memory, uint64_t
     void *block = NULL;
     if (memory->guarded) {
         block = allocate_guarded(memory, size_bytes);
-    } else if (posix_memalign(&block, ALIGNMENT, round_up(size_bytes, ALIGNMENT)) != 0) {
-        block = NULL;
+    } else {
+        uint64_t alignment = size_bytes < PTO_LARGE_MEMORY_BYTES ? ALIGNMENT : PTO_LARGE_PAGE_BYTES;
+        if (posix_memalign(&block, alignment, round_up(size_bytes, ALIGNMENT)) != 0) {
+            block = NULL;
+        }
+        pto__prefer_large_pages(block, size_bytes);
     }
     if (block == NULL) {
         disclaim(memory, size_bytes);

@@ -4,8 +4,10 @@
 // Deadlines live in the scheduler, and a lane that is inside a kernel does not step it; so the
 // monitor does, every period. When the schedulers have left and a core has not, its kernel is ended
 // by a signal to its lane: at once if the scheduler's deadline passed, else (the run failed
-// elsewhere, or was stopped) once it had as long again. A launch that is over within a period is
-// never waited for: after a period without one the monitor sleeps until a launch wakes it.
+// elsewhere, or was stopped) once it had as long again. Lane 0 alone steps its scheduler itself,
+// and the deadline of a kernel that it is in is the monitor's. A launch that is over within a
+// period is never waited for: after a period without one the monitor sleeps until a launch wakes
+// it.
 #include <signal.h>
 #include <string.h>
 
@@ -13,7 +15,7 @@
 #include "base/wait.h"
 #include "sim/device.h"
 
-#define PERIOD_NS_MAX 50000000u
+#define PERIOD_NS_MAX 10000000u
 
 static void end_stuck_kernels(struct pto_backend *device)
 {
@@ -29,7 +31,8 @@ static void end_stuck_kernels(struct pto_backend *device)
 
 static void look(struct pto_backend *device)
 {
-    if (pto__sim_step_schedulers(device)) {
+    // Lane 0 cannot tell that tasks are long while it is in the first of them.
+    if (pto__sim_step_schedulers(device, false) || pto__sim_has_work(device)) {
         pto__sim_wake_helpers(device);
     }
     if (atomic_load(&device->schedulers_active) != 0 || atomic_load(&device->cores_active) == 0) {
@@ -50,6 +53,25 @@ static void look(struct pto_backend *device)
     }
 }
 
+// A step that has lasted since the last look is one of long tasks: the lane is asked to come back
+// between two. While lane 0 is alone nobody else may step the scheduler, so the deadline of the
+// kernel that it is in is this thread's to keep.
+static void watch_steps(struct pto_backend *device)
+{
+    struct pto_sim_lane *lane = &device->lanes[0];
+    uint64_t now = pto__now_ns();
+    uint32_t step = atomic_load(&lane->step_count);
+    if (atomic_load(&lane->stepping) == 0 || step != device->watched_step) {
+        device->watched_step = step;
+        device->watched_since_ns = now;
+        return;
+    }
+    __atomic_store_n(&device->block->hints.yield, 1, __ATOMIC_RELAXED);
+    if (!pto__sim_may_step(device) && now - device->watched_since_ns >= device->timeout_ns) {
+        end_stuck_kernels(device);
+    }
+}
+
 // Like a helper, the monitor counts itself inside, so that no launch is prepared under its feet.
 static bool look_inside(struct pto_backend *device)
 {
@@ -57,7 +79,10 @@ static bool look_inside(struct pto_backend *device)
     atomic_fetch_add(&device->inside, 1);
     if (atomic_load(&device->open)) {
         running = true;
-        look(device);
+        watch_steps(device);
+        if (pto__sim_may_step(device)) {
+            look(device);
+        }
     }
     atomic_fetch_sub(&device->inside, 1);
     return running;

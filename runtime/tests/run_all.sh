@@ -225,6 +225,7 @@ cmake command:cmake
 clang command:clang
 libcmocka-dev header:cmocka.h
 pkg-config command:pkg-config
+valgrind command:valgrind
 gcc-aarch64-linux-gnu command:aarch64-linux-gnu-gcc
 libc6-dev-arm64-cross file:/usr/aarch64-linux-gnu/include/pthread.h
 PACKAGES

@@ -20,8 +20,9 @@ FUNCTION_LINES_MAX = 70
 
 SKIPPED_FOLDERS = re.compile(r"^(\.git|build(-.*)?|dist|\.venv|__pycache__|\..*_cache|\.hypothesis"
                              r"|\.cache|.*\.egg-info)$")
-TEXT_SUFFIXES = {".c", ".h", ".py", ".pyi", ".sh", ".cmake", ".in", ".md", ".toml", ".json", ".txt"}
-CODE_SUFFIXES = {".c", ".h", ".py", ".pyi", ".sh", ".cmake"}
+TEXT_SUFFIXES = {".c", ".h", ".cc", ".py", ".pyi", ".sh", ".cmake", ".in", ".md", ".toml", ".json",
+                 ".txt"}
+CODE_SUFFIXES = {".c", ".h", ".cc", ".py", ".pyi", ".sh", ".cmake"}
 TEXT_NAMES = {"Makefile", ".gitignore", ".clang-format", "run"}
 SPDX = "SPDX-License-Identifier: Apache-2.0"
 
@@ -35,13 +36,14 @@ INCLUDES = {
     "host": {"abi", "base", "graph", "public"},
     "sim": {"abi", "base", "host", "public"},
     "ascend": {"abi", "base", "host", "public"},
+    "explore": {"abi", "base", "host", "public"},
     "python": {"abi", "base", "graph", "host", "public"},
     "aicpu": {"abi"},
     "aicore": {"abi", "kernel"},
     "examples": {"public", "kernel"},
-    "bench": {"abi", "graph", "public", "kernel"},
+    "bench": {"abi", "graph", "examples", "public", "kernel"},
 }
-LIBRARY = {"abi", "base", "graph", "host", "sim", "ascend", "aicpu", "aicore"}
+LIBRARY = {"abi", "base", "graph", "host", "sim", "ascend", "explore", "aicpu", "aicore"}
 
 # Words that no C file may hold, and words that no library file may hold: it reports by status, and
 # never prints, ends the process or runs another one.
@@ -112,6 +114,8 @@ def check_any_text(path, text, lines):
             report(path, number, "white space at the end of the line")
         if "\t" in line and path.name != "Makefile" and path.suffix != ".md":
             report(path, number, "tab; indent with spaces")
+        if re.match(r"(<{7}|>{7}|\|{7}) ", line):
+            report(path, number, "mark of an unresolved merge")
         if FOREIGN.search(line):
             report(path, number, "names a folder of somebody's machine")
     if text and not text.endswith("\n"):
@@ -202,7 +206,8 @@ def check_dead_files(files):
             spellings += [(text, rf"\}}/{re.escape(name)}\b") for folder, text in builds]
             if not any(re.search(pattern, text) for text, pattern in spellings):
                 report(path, 1, "no build file names this file")
-        elif not {name, re.sub(r"^(include|tests)/", "", name), path.name} & included:
+        elif (not {name, re.sub(r"^(include|tests)/", "", name), path.name} & included
+              and not any(f"}}/{name}" in text for _, text in builds)):
             report(path, 1, "nothing includes this file")
 
 

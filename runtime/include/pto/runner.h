@@ -43,13 +43,20 @@ struct pto_config {
     const char *aicore_kernel_path; // the worker and kernels, kernel.o
     // A relative path is tried from the working folder, then from this folder; NULL: not so.
     const char *search_dir;
-    // "sim" or "ascend". NULL: PTO_BACKEND from the environment; without that "ascend" when
+    // "sim", "explore" or "ascend". NULL: PTO_BACKEND from the environment; else "ascend" when
     // ASCEND_HOME_PATH is set, else "sim". One that cannot be had is an error, never replaced.
     const char *backend;
     // A run fails when no task completes for so long. 0: 10 s, or PTO_TIMEOUT_MS.
     uint64_t timeout_ns;
     pto_log_function *log; // NULL: silent
     void *log_context;
+    // For "explore" alone, which runs the programs on a model of the device's caches. A run tries
+    // this many schedules (0: one) with seeds from `seed` on, each from the same device memory, and
+    // fails with PTO_E_ORDER at the first that goes wrong. profile is "a2a3" (NULL), "a5" or
+    // "paranoid": what the hardware is taken to do.
+    uint64_t seed;
+    uint64_t schedules;
+    const char *profile;
 };
 
 // Called every 50 ms or so on the thread that called run, between tasks. Not 0: end the run.
@@ -92,6 +99,7 @@ PTO_API PTO_NODISCARD enum pto_status pto_runner_create(struct pto_runner **out_
                                                         struct pto_error *err);
 
 // Finalizes if need be and frees; NULL is allowed. In a forked child it only frees host memory.
+// From inside the runner's own poll function it does nothing.
 PTO_API void pto_runner_destroy(struct pto_runner *runner);
 
 // Opens the device and loads both programs. A failed init leaves the runner closed.

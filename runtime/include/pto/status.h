@@ -45,6 +45,7 @@ enum pto_status {
     PTO_E_FAILED = -18,      // an earlier run left the runner FAILED; finalize and init it again
     PTO_E_DEVICE = -19,      // the device or its driver reported an error
     PTO_E_INTERNAL = -20,    // a defect of this library
+    PTO_E_ORDER = -21,       // the explorer found an access without the order it needs
 };
 
 #define PTO_ERROR_NONE UINT32_MAX

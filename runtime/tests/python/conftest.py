@@ -103,11 +103,17 @@ def words_of(graph, capsys):
     return [[int(word, 16) for word in row.split(", ") if word] for row in rows]
 
 
+# A shell starts background jobs with SIGINT ignored, and the tests with it; then Python installs no
+# handler of its own either.
+HEED_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
+
 def run_python(code, *arguments, timeout=120, **options):
-    """Runs code in a Python of its own, which finds the same package."""
+    """Runs code in a Python of its own, which finds the same package and heeds Ctrl-C."""
     environment = dict(os.environ, **options.pop("env", {}))
     paths = [str(PACKAGE_PARENT), str(TESTS), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], env=environment, timeout=timeout,
+        [sys.executable, "-c", HEED_CTRL_C + code, *map(str, arguments)],
+        env=environment, timeout=timeout,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, **options)

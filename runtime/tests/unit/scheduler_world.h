@@ -20,6 +20,7 @@ static void interrupt(void);
 static uint64_t virtual_clock(void);
 
 #define pto_cpu_load(word) (interrupt(), pto_cpu_load(word))
+#define pto_cpu_peek(word) (interrupt(), pto_cpu_peek(word))
 #define pto_cpu_store(word, value) (interrupt(), pto_cpu_store(word, value))
 #define pto_cpu_publish(word, value) (interrupt(), pto_cpu_publish(word, value))
 #define pto_cpu_observe(word) (interrupt(), pto_cpu_observe(word))
@@ -27,11 +28,11 @@ static uint64_t virtual_clock(void);
 #define pto_cpu_clock_ns() virtual_clock()
 #define pto_peer_load(word) (interrupt(), pto_peer_load(word))
 #define pto_peer_store(word, value) (interrupt(), pto_peer_store(word, value))
-#define pto_peer_add(word, value) (interrupt(), pto_peer_add(word, value))
+#define pto_peer_count(word, value) (interrupt(), pto_peer_count(word, value))
 #define pto_peer_sub(word, value) (interrupt(), pto_peer_sub(word, value))
-#define pto_peer_exchange(word, value) (interrupt(), pto_peer_exchange(word, value))
 #define pto_peer_try_lock(lock) (interrupt(), pto_peer_try_lock(lock))
 #define pto_peer_unlock(lock) (interrupt(), pto_peer_unlock(lock))
+#define pto_core_peek(word) (interrupt(), pto_core_peek(word))
 #define pto_core_observe(word) (interrupt(), pto_core_observe(word))
 #define pto_core_publish(word, value) (interrupt(), pto_core_publish(word, value))
 #define pto_core_ring(hints, core) (interrupt(), pto_core_ring(hints, core))
@@ -127,10 +128,7 @@ static int32_t note_run(PTO_GM const uint64_t *args)
     return 0;
 }
 
-pto_kernel_function *pto__kernel_lookup(uint32_t func_id)
-{
-    return func_id == 0 ? note_run : NULL;
-}
+pto_kernel_function *pto__kernel_functions[PTO_FUNC_ID_MAX + 1] = {[0] = note_run};
 
 static uint64_t virtual_clock(void)
 {
@@ -146,7 +144,7 @@ static void write_down_given(const struct pto_scheduler *scheduler)
         CHECK(note->queued - world.given_count[core] <= PTO_RING_DEPTH);
         for (; world.given_count[core] < note->queued; world.given_count[core]++) {
             uint32_t n = world.given_count[core];
-            world.given[core][n] = note->ring[n % PTO_RING_DEPTH];
+            world.given[core][n] = world.block->handshakes[core].dispatch.ring[n % PTO_RING_DEPTH];
         }
     }
 }
@@ -191,7 +189,7 @@ static void step_core(uint32_t core)
         uint32_t budget = 1 + below(PTO_RING_DEPTH);
         enum pto_step step = pto_worker_step(&world.workers[core], budget);
         agent->left = step == PTO_STEP_LEAVE;
-        if (step == PTO_STEP_BUSY && budget < PTO_RING_DEPTH) {
+        if (step == PTO_STEP_BUSY && (budget < PTO_RING_DEPTH || world.block->hints.yield)) {
             *hint |= bit;
         }
     }
@@ -236,7 +234,6 @@ static void check_core(const struct pto_scheduler *scheduler, uint32_t core)
     CHECK(note->queued - note->retired <= PTO_RING_DEPTH);
     CHECK(world.given_count[core] == note->queued);
     for (uint32_t n = note->retired; n < note->queued; n++) {
-        CHECK(note->ring[n % PTO_RING_DEPTH] == world.given[core][n]);
         CHECK(handshake->dispatch.ring[n % PTO_RING_DEPTH] == world.given[core][n]);
     }
     if (!scheduler->left) {
@@ -295,6 +292,7 @@ static void check_invariants(int thoroughly)
 {
     uint32_t retired = 0;
     for (uint32_t i = 0; i < world.scheduler_count; i++) {
+        uint32_t busy_count = 0;
         const struct pto_scheduler *scheduler = &world.schedulers[i];
         const struct pto_ready_queue *queue = &world.block->queues[i];
         if (!world.scheduler_agents[i].begun) {
@@ -304,7 +302,9 @@ static void check_invariants(int thoroughly)
         for (uint32_t core = scheduler->core_begin; core < scheduler->core_end; core++) {
             check_core(scheduler, core);
             retired += world.block->handshakes[core].note.retired;
+            busy_count += !get_bit(scheduler->sets.idle, core);
         }
+        CHECK(scheduler->busy_count == busy_count);
         CHECK(queue->lock == 0);
         CHECK(queue->head <= queue->tail && queue->tail <= world.graph.task_count);
         CHECK(scheduler->alone || queue->tail == scheduler->tail);

@@ -13,6 +13,7 @@ static void begin_run(enum ending ending)
     device_block_fill(world.block, &world.graph, world.scheduler_count, world.hinted);
     world.block->launch.executor_count = 1 + below(world.core_count);
     world.block->launch.depth_min = 1 + below(PTO_RING_DEPTH);
+    world.block->hints.yield = below(2);
     memset(world.scheduler_agents, 0, sizeof(world.scheduler_agents));
     memset(world.core_agents, 0, sizeof(world.core_agents));
     memset(world.run_count, 0, sizeof(world.run_count));
@@ -206,7 +207,7 @@ static void test_timeout_names_core(void **state)
         make_world(6, 6, scheduler_count);
         begin_run(END_GOOD);
         world.block->launch.timeout_ns = 100 * MS;
-        world.block->launch.executor_count = UINT32_MAX; // one task for each core
+        world.block->launch.executor_count = 64; // one task for each core
         world.block->launch.depth_min = 1;
         world.frozen_core = 4;
         for (uint32_t turn = 0; turn < 1000; turn++) {
@@ -224,7 +225,7 @@ static void test_timeout_names_core(void **state)
         const struct pto_report *report = &world.block->report;
         assert_int_equal(report->status, PTO_REPORT_TIMEOUT);
         assert_int_equal(report->core, 4);
-        assert_int_equal(report->task, world.block->handshakes[4].note.ring[0]);
+        assert_int_equal(report->task, world.block->handshakes[4].dispatch.ring[0]);
         assert_int_equal(report->expected, 1);
         assert_int_equal(report->seen, 0);
         assert_int_equal(report->core_state, PTO_CORE_ABSENT);

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// The explorer as a backend: results, profiles, what it refuses, and what it says.
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "pto/pto.h"
+
+#define FUNC_ADD_SCALAR 1u
+#define FUNC_FAIL 12u
+#define N 40u // elements; not a whole number of cache lines
+
+static struct pto_error err;
+
+#define OK(call)                                                       \
+    do {                                                               \
+        if ((call) != PTO_OK) {                                        \
+            fail_msg("line %d: %s: %s", __LINE__, #call, err.message); \
+        }                                                              \
+    } while (0)
+
+static struct pto_config config_for(const char *profile, uint64_t schedules)
+{
+    return (struct pto_config){
+        .size = sizeof(struct pto_config),
+        .core_count = 3,
+        .aicpu_so_path = PTO_TEST_AICPU_PROGRAM,
+        .aicore_kernel_path = PTO_TEST_AICORE_PROGRAM,
+        .backend = "explore",
+        .timeout_ns = UINT64_C(1000000000),
+        .seed = 7,
+        .schedules = schedules,
+        .profile = profile,
+    };
+}
+
+static struct pto_runner *open_with(const char *kernels, const char *profile, uint64_t schedules)
+{
+    struct pto_runner *runner;
+    struct pto_config config = config_for(profile, schedules);
+    config.aicore_kernel_path = kernels;
+    OK(pto_runner_create(&runner, &err));
+    OK(pto_runner_init(runner, &config, &err));
+    return runner;
+}
+
+static struct pto_runner *open_runner(const char *profile, uint64_t schedules)
+{
+    return open_with(PTO_TEST_AICORE_PROGRAM, profile, schedules);
+}
+
+static uint64_t float_bits(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    return bits;
+}
+
+// Adds a task out = in + value.
+static uint32_t add_step(struct pto_graph *graph, uint64_t in, float value, uint64_t out)
+{
+    uint64_t args[] = {in, float_bits(value), out, N};
+    uint32_t task;
+    OK(pto_graph_add_task(graph, args, 4, FUNC_ADD_SCALAR, &task, &err));
+    return task;
+}
+
+// a -> b, a -> c, b and c -> back into a: a diamond, run on every schedule from the same memory.
+static void test_results(void **state)
+{
+    (void)state;
+    static const char *const profiles[] = {"a2a3", "a5", "paranoid", NULL};
+    for (size_t p = 0; p < 4; p++) {
+        struct pto_runner *runner = open_runner(profiles[p], 100);
+        uint64_t a;
+        uint64_t b;
+        uint64_t c;
+        float values[N];
+        for (uint32_t i = 0; i < N; i++) {
+            values[i] = (float)i;
+        }
+        OK(pto_runner_allocate(runner, sizeof(values), &a, &err));
+        OK(pto_runner_allocate(runner, sizeof(values), &b, &err));
+        OK(pto_runner_allocate(runner, sizeof(values), &c, &err));
+        OK(pto_runner_copy_to_device(runner, a, values, sizeof(values), &err));
+        struct pto_graph *graph;
+        OK(pto_graph_create(&graph, &err));
+        uint32_t first = add_step(graph, a, 1.0f, a);
+        uint32_t left = add_step(graph, a, 2.0f, b);
+        uint32_t right = add_step(graph, a, 3.0f, c);
+        uint32_t last = add_step(graph, b, 4.0f, a);
+        OK(pto_graph_add_successor(graph, first, left, &err));
+        OK(pto_graph_add_successor(graph, first, right, &err));
+        OK(pto_graph_add_successor(graph, left, last, &err));
+        OK(pto_graph_add_successor(graph, right, last, &err));
+        for (int64_t threads = 1; threads <= 3; threads++) {
+            struct pto_run_options options = {.size = sizeof(options), .scheduler_count = threads};
+            OK(pto_runner_run(runner, graph, &options, &err));
+        }
+        OK(pto_runner_copy_from_device(runner, values, a, sizeof(values), &err));
+        for (uint32_t i = 0; i < N; i++) {
+            // In place, and once for each run however many schedules each tried.
+            assert_true(values[i] == (float)i + 3 * 7.0f);
+        }
+        pto_graph_destroy(graph);
+        pto_runner_destroy(runner);
+    }
+}
+
+static void test_failing_task(void **state)
+{
+    (void)state;
+    struct pto_runner *runner = open_with(PTO_TEST_KERNELS, "a2a3", 50);
+    struct pto_graph *graph;
+    uint64_t args[] = {5};
+    uint32_t task;
+    OK(pto_graph_create(&graph, &err));
+    OK(pto_graph_add_task(graph, args, 1, FUNC_FAIL, &task, &err));
+    assert_int_equal(pto_runner_run(runner, graph, NULL, &err), PTO_E_TASK);
+    assert_int_equal(err.task_code, 5);
+    pto_graph_destroy(graph);
+    pto_runner_destroy(runner);
+}
+
+static int poll_stop(void *context)
+{
+    (void)context;
+    return 1;
+}
+
+static void test_poll(void **state)
+{
+    (void)state;
+    struct pto_runner *runner = open_with(PTO_TEST_KERNELS, "a2a3", UINT64_C(1) << 40);
+    struct pto_graph *graph;
+    uint64_t args[] = {0};
+    uint32_t task;
+    OK(pto_graph_create(&graph, &err));
+    OK(pto_graph_add_task(graph, args, 1, FUNC_FAIL, &task, &err));
+    struct pto_run_options options = {
+        .size = sizeof(options), .scheduler_count = 1, .poll = poll_stop};
+    assert_int_equal(pto_runner_run(runner, graph, &options, &err), PTO_E_INTERRUPTED);
+    pto_graph_destroy(graph);
+    pto_runner_destroy(runner);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    struct pto_runner *runner;
+    OK(pto_runner_create(&runner, &err));
+    struct pto_config config = config_for("a9", 1);
+    assert_int_equal(pto_runner_init(runner, &config, &err), PTO_E_ARGUMENT);
+    assert_non_null(strstr(err.message, "'paranoid'"));
+    config = config_for("a5", 1);
+    config.core_count = 33;
+    assert_int_equal(pto_runner_init(runner, &config, &err), PTO_E_RANGE);
+
+    // A kernel.o without the explorer's build beside it.
+    char folder[] = "/tmp/pto_explore_XXXXXX";
+    char path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/kernel.o", folder);
+    assert_int_equal(symlink(PTO_TEST_KERNELS, path), 0);
+    config = config_for("a5", 1);
+    config.aicore_kernel_path = path;
+    assert_int_equal(pto_runner_init(runner, &config, &err), PTO_E_FILE);
+    assert_non_null(strstr(err.message, "kernel_explore.o"));
+    unlink(path);
+    rmdir(folder);
+    config = config_for("a5", 1);
+    OK(pto_runner_init(runner, &config, &err));
+    pto_runner_destroy(runner);
+}
+
+// The graph was uploaded, but the run ended before its launch. The next one uploads nothing and has
+// to tell the scheduler all the same that the host wrote: on A2 and A3 it would read old lines.
+static void test_upload_without_launch(void **state)
+{
+    (void)state;
+    struct pto_runner *runner = open_runner("a2a3", 50);
+    struct pto_graph *graph;
+    uint64_t a;
+    OK(pto_runner_allocate(runner, N * sizeof(float), &a, &err));
+    OK(pto_graph_create(&graph, &err));
+    uint32_t task = add_step(graph, a, 1.0f, a + 4);
+    assert_int_equal(pto_runner_run(runner, graph, NULL, &err), PTO_E_POINTER);
+    uint64_t args[] = {a, float_bits(1.0f), a, N};
+    OK(pto_graph_set_args(graph, task, args, 4, &err));
+    OK(pto_runner_run(runner, graph, NULL, &err));
+    OK(pto_runner_run(runner, graph, NULL, &err));
+    pto_graph_destroy(graph);
+    pto_runner_destroy(runner);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_results),
+        cmocka_unit_test(test_failing_task),
+        cmocka_unit_test(test_poll),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_upload_without_launch),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
