@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Building the programs for an NPU with CANN's compilers, when ASCEND_HOME_PATH names a toolkit
-# that has them: the scheduler by its gcc for the device's ARM cores, the worker and kernels by ccec, once
-# for the cube and once for the vector cores, and ld.lld.
+# that has them: the scheduler by its gcc for the device's ARM cores, the worker and kernels by
+# ccec, once for the cube and once for the vector cores, and ld.lld.
 #
 # Sets PTO_ASCEND_CC, PTO_ASCEND_CCEC, PTO_ASCEND_LD, and PTO_HAS_ASCEND when all three are there.
 set(PTO_HAS_ASCEND OFF)

@@ -25,7 +25,7 @@ static inline void dcci(void *, int, int)
 {
 }
 
-// The cores of a stand-in are threads of few processors, and a core that polls is here in each turn.
+// The stand-in's cores are threads of few processors, and a core that polls is here in each turn.
 static inline void dsb(int)
 {
     sched_yield();
