@@ -105,17 +105,17 @@ static inline uint64_t pto_cpu_take_completed(uint64_t hints, uint32_t word, uin
     return pto_hint_clear(shared, &shared->completed[word], cores) & cores;
 }
 
-// Threads of the host may outnumber its processors, so one that waits makes room.
-static inline void pto_cpu_pause(void)
-{
-    sched_yield();
-}
-
 static inline uint64_t pto_cpu_clock_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+// Threads of the host may outnumber its processors, so one that waits makes room.
+static inline void pto_cpu_pause(void)
+{
+    sched_yield();
 }
 
 static inline uint32_t pto_core_load(const uint32_t *word)

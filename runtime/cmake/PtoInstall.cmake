@@ -12,8 +12,10 @@ set(part COMPONENT development)
 install(TARGETS pto_runtime pto_runtime_static EXPORT pto_runtimeTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ${part}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} ${part})
-install(TARGETS aicpu_graph_kernel LIBRARY DESTINATION ${PTO_PROGRAM_DIR}/aicpu ${part})
-install(TARGETS aicore_kernel LIBRARY DESTINATION ${PTO_PROGRAM_DIR}/aicore ${part})
+install(TARGETS aicpu_graph_kernel aicpu_graph_kernel_explore
+        LIBRARY DESTINATION ${PTO_PROGRAM_DIR}/aicpu ${part})
+install(TARGETS aicore_kernel aicore_kernel_explore
+        LIBRARY DESTINATION ${PTO_PROGRAM_DIR}/aicore ${part})
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/pto DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} ${part}
         FILES_MATCHING PATTERN "*.h")

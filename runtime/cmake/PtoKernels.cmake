@@ -26,36 +26,63 @@ endif()
 set_property(GLOBAL PROPERTY PTO_DEVICE_SOURCE_DIR "${PTO_DEVICE_SOURCE_DIR}")
 set_property(GLOBAL PROPERTY PTO_DEVICE_INCLUDE_DIR "${PTO_DEVICE_INCLUDE_DIR}")
 
-# One program of pto_add_kernels, whose variables it reads.
-function(pto_add_kernel_program program file_name)
+# What every target of pto_add_kernels, whose variables this reads, is compiled with.
+function(pto_kernel_options target)
     get_property(device_dir GLOBAL PROPERTY PTO_DEVICE_SOURCE_DIR)
     get_property(include_dir GLOBAL PROPERTY PTO_DEVICE_INCLUDE_DIR)
-    add_library(${program} MODULE
-        ${arg_SOURCES}
-        ${device_dir}/aicore/entry_native.c
-        ${device_dir}/aicore/worker.c)
-    set_target_properties(${program} PROPERTIES
-        PREFIX "" SUFFIX "" OUTPUT_NAME "${file_name}" LIBRARY_OUTPUT_DIRECTORY "${folder}"
+    set_target_properties(${target} PROPERTIES
         C_STANDARD 11 C_STANDARD_REQUIRED ON C_VISIBILITY_PRESET hidden
         POSITION_INDEPENDENT_CODE ON)
+    target_include_directories(${target} PRIVATE
+        ${device_dir} ${include_dir} ${arg_INCLUDE_DIRECTORIES})
+    target_compile_definitions(${target} PRIVATE ${arg_COMPILE_DEFINITIONS})
+    target_compile_options(${target} PRIVATE ${arg_COMPILE_OPTIONS})
+    # PTO Runtime's own kernels: its warnings and sanitizers.
+    if(PTO_OWN_OPTIONS)
+        set_target_properties(${target} PROPERTIES C_EXTENSIONS OFF)
+        target_link_libraries(${target} PRIVATE
+            $<BUILD_INTERFACE:pto_options> $<BUILD_INTERFACE:pto_strict>)
+    endif()
+endfunction()
+
+# One program of pto_add_kernels, from the worker and `sources`.
+function(pto_add_kernel_program program file_name)
+    get_property(device_dir GLOBAL PROPERTY PTO_DEVICE_SOURCE_DIR)
+    add_library(${program} MODULE
+        ${ARGN}
+        ${device_dir}/aicore/entry_native.c
+        ${device_dir}/aicore/worker.c)
+    pto_kernel_options(${program})
+    set_target_properties(${program} PROPERTIES
+        PREFIX "" SUFFIX "" OUTPUT_NAME "${file_name}" LIBRARY_OUTPUT_DIRECTORY "${folder}")
     # One folder for every configuration, whatever the generator, so that the path is known.
     foreach(configuration ${CMAKE_CONFIGURATION_TYPES})
         string(TOUPPER "${configuration}" configuration)
         set_target_properties(${program} PROPERTIES
             LIBRARY_OUTPUT_DIRECTORY_${configuration} "${folder}")
     endforeach()
-    target_include_directories(${program} PRIVATE
-        ${device_dir} ${include_dir} ${arg_INCLUDE_DIRECTORIES})
-    target_compile_definitions(${program} PRIVATE ${arg_COMPILE_DEFINITIONS})
-    target_compile_options(${program} PRIVATE ${arg_COMPILE_OPTIONS})
-    # PTO Runtime's own kernels: its warnings and sanitizers, and no symbol left open.
     if(PTO_OWN_OPTIONS)
-        set_target_properties(${program} PROPERTIES C_EXTENSIONS OFF)
-        target_link_libraries(${program} PRIVATE
-            $<BUILD_INTERFACE:pto_options> $<BUILD_INTERFACE:pto_strict>)
-        target_link_options(${program} PRIVATE ${PTO_LINK_WHOLE})
+        target_link_options(${program} PRIVATE ${PTO_LINK_WHOLE}) # no symbol left open
     endif()
     target_link_libraries(${program} PRIVATE ${arg_LINK_LIBRARIES})
+endfunction()
+
+# The explorer's program. The kernels' own loads and stores are shown to the explorer as well, see
+# aicore/kernel_access.c: the compiler's part of -fsanitize=thread, without its library. That cannot
+# be combined with other sanitizers.
+function(pto_add_explorer_program program file_name)
+    get_property(device_dir GLOBAL PROPERTY PTO_DEVICE_SOURCE_DIR)
+    if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang" AND NOT PTO_SANITIZE AND
+       NOT "${CMAKE_C_FLAGS} ${arg_COMPILE_OPTIONS}" MATCHES "-fsanitize")
+        add_library(${program}_kernels OBJECT ${arg_SOURCES})
+        pto_kernel_options(${program}_kernels)
+        target_compile_options(${program}_kernels PRIVATE -fsanitize=thread)
+        pto_add_kernel_program(${program} "${file_name}"
+            $<TARGET_OBJECTS:${program}_kernels> ${device_dir}/aicore/kernel_access.c)
+    else()
+        pto_add_kernel_program(${program} "${file_name}" ${arg_SOURCES})
+    endif()
+    target_compile_definitions(${program} PRIVATE PTO_TARGET_EXPLORE)
 endfunction()
 
 function(pto_add_kernels target)
@@ -77,9 +104,8 @@ function(pto_add_kernels target)
 
     get_filename_component(stem "${name}" NAME_WLE)
     get_filename_component(extension "${name}" LAST_EXT)
-    pto_add_kernel_program(${target} "${name}")
-    pto_add_kernel_program(${target}_explore "${stem}_explore${extension}")
-    target_compile_definitions(${target}_explore PRIVATE PTO_TARGET_EXPLORE)
+    pto_add_kernel_program(${target} "${name}" ${arg_SOURCES})
+    pto_add_explorer_program(${target}_explore "${stem}_explore${extension}")
     # Whoever builds or depends on the one gets the other.
     add_dependencies(${target} ${target}_explore)
 endfunction()

@@ -37,7 +37,9 @@ enum pto_status pto__arena_create(struct pto_arena *arena, struct pto_error *err
     arena->base = reserve(PTO_ARENA_BYTES);
     arena->line_index = reserve(LINE_COUNT * sizeof(*arena->line_index));
     arena->host_written = reserve(LINE_COUNT * sizeof(*arena->host_written));
-    if (arena->base == NULL || arena->line_index == NULL || arena->host_written == NULL) {
+    arena->written = reserve(LINE_COUNT * sizeof(*arena->written));
+    if (arena->base == NULL || arena->line_index == NULL || arena->host_written == NULL ||
+        arena->written == NULL) {
         pto__arena_destroy(arena);
         return pto_fail_no_host_memory(err, "the explorer's device memory", PTO_ARENA_BYTES);
     }
@@ -49,6 +51,7 @@ void pto__arena_destroy(struct pto_arena *arena)
     give_back(arena->base, PTO_ARENA_BYTES);
     give_back(arena->line_index, LINE_COUNT * sizeof(*arena->line_index));
     give_back(arena->host_written, LINE_COUNT * sizeof(*arena->host_written));
+    give_back(arena->written, LINE_COUNT * sizeof(*arena->written));
     free(arena->blocks);
     *arena = (struct pto_arena){0};
 }
@@ -57,15 +60,17 @@ enum pto_status pto__arena_allocate(struct pto_arena *arena, uint64_t size_bytes
                                     uint64_t *out_address, struct pto_error *err)
 {
     *out_address = 0;
-    if (size_bytes > PTO_ARENA_BYTES - arena->used_bytes) {
+    if (size_bytes > PTO_ARENA_BYTES ||
+        size_bytes + 2 * PTO_CACHE_LINE_SIZE > PTO_ARENA_BYTES - arena->used_bytes) {
         return pto_fail(err, PTO_E_NO_MEMORY,
                         "the explorer's device has no room for %llu bytes: %llu of its %llu bytes "
                         "are in use; explore a smaller case",
                         (unsigned long long)size_bytes, (unsigned long long)arena->used_bytes,
                         (unsigned long long)PTO_ARENA_BYTES);
     }
+    // Whole lines, and one more that nobody may touch.
     uint64_t rounded =
-        (size_bytes + PTO_CACHE_LINE_SIZE - 1) / PTO_CACHE_LINE_SIZE * PTO_CACHE_LINE_SIZE;
+        (size_bytes + 2 * PTO_CACHE_LINE_SIZE - 1) / PTO_CACHE_LINE_SIZE * PTO_CACHE_LINE_SIZE;
     if (arena->block_count == arena->block_capacity) {
         uint32_t capacity = arena->block_capacity == 0 ? 64 : arena->block_capacity * 2;
         struct pto_arena_block *blocks = realloc(arena->blocks, capacity * sizeof(*blocks));
@@ -91,9 +96,11 @@ enum pto_status pto__arena_allocate(struct pto_arena *arena, uint64_t size_bytes
     }
     memmove(&arena->blocks[place + 1], &arena->blocks[place],
             (arena->block_count - place) * sizeof(arena->blocks[0]));
-    arena->blocks[place] = (struct pto_arena_block){.offset = offset, .size_bytes = rounded};
+    arena->blocks[place] = (struct pto_arena_block){
+        .offset = offset, .size_bytes = rounded, .asked_bytes = size_bytes};
     arena->block_count++;
     arena->used_bytes += rounded;
+    memset(&arena->written[offset / PTO_CACHE_LINE_SIZE], 0, rounded / PTO_CACHE_LINE_SIZE);
     *out_address = (uint64_t)(uintptr_t)arena->base + offset;
     return PTO_OK;
 }
@@ -118,5 +125,6 @@ void pto__arena_host_wrote(struct pto_arena *arena, uint64_t address, uint64_t s
         uint64_t first = pto__arena_line(arena, address);
         uint64_t last = pto__arena_line(arena, address + size_bytes - 1);
         memset(&arena->host_written[first], 1, last - first + 1);
+        memset(&arena->written[first], 1, last - first + 1);
     }
 }

@@ -13,7 +13,8 @@
 
 struct pto_arena_block {
     uint64_t offset;
-    uint64_t size_bytes;
+    uint64_t size_bytes; // whole lines, the last one a guard
+    uint64_t asked_bytes;
 };
 
 struct pto_arena {
@@ -22,6 +23,8 @@ struct pto_arena {
     uint32_t *line_index;
     // For each line: 1 when the host wrote it and no AICPU thread has refreshed it since.
     uint8_t *host_written;
+    // For each line: 1 when anybody has written it since its block was allocated.
+    uint8_t *written;
     // Live blocks, ascending. The first that fits is taken, so offsets repeat.
     struct pto_arena_block *blocks;
     uint32_t block_count;

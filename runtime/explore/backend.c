@@ -5,8 +5,10 @@
 // The programs are the explorer's builds, which lie beside the ones that the caller names:
 // kernel_explore.o for kernel.o. A kernel that crashes takes the process with it; the simulator
 // contains that, and says more.
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +56,41 @@ static enum pto_status choose_profile(const char *name, enum pto_explore_profile
                                    "init: there is no profile '%s'; the explorer has 'a2a3', 'a5' "
                                    "and 'paranoid'",
                                    name);
+}
+
+// A number that the caller left at zero may come from the environment.
+static enum pto_status choose_number(uint64_t given, const char *variable, uint64_t otherwise,
+                                     uint64_t *out, struct pto_error *err)
+{
+    const char *text = getenv(variable);
+    *out = given != 0 ? given : otherwise;
+    if (given != 0 || text == NULL || *text == '\0') {
+        return PTO_OK;
+    }
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno != 0 || *end != '\0' || *text < '0' || *text > '9') {
+        return pto_fail(err, PTO_E_RANGE, "init: %s is '%s'; it must be a number", variable, text);
+    }
+    *out = value;
+    return PTO_OK;
+}
+
+static enum pto_status choose_options(struct pto_backend *device,
+                                      const struct pto_backend_config *config,
+                                      struct pto_error *err)
+{
+    const char *profile = config->profile != NULL ? config->profile : getenv("PTO_EXPLORE_PROFILE");
+    enum pto_status status = choose_profile(profile, &device->profile, err);
+    if (status == PTO_OK) {
+        status = choose_number(config->seed, "PTO_EXPLORE_SEED", 0, &device->seed, err);
+    }
+    if (status == PTO_OK) {
+        status =
+            choose_number(config->schedules, "PTO_EXPLORE_SCHEDULES", 1, &device->schedules, err);
+    }
+    return status;
 }
 
 // Puts "_explore" before the extension. The caller frees *out_path.
@@ -104,11 +141,9 @@ static enum pto_status open_device(struct pto_backend **out,
     }
     device->core_count = config->core_count;
     device->timeout_ns = config->timeout_ns;
-    device->seed = config->seed;
-    device->schedules = config->schedules;
     device->log = config->log;
     device->log_context = config->log_context;
-    enum pto_status status = choose_profile(config->profile, &device->profile, err);
+    enum pto_status status = choose_options(device, config, err);
     if (status == PTO_OK) {
         status = explorer_path(config->aicpu_so_path, "aicpu_so_path", &aicpu_path, err);
     }
@@ -230,6 +265,18 @@ static enum pto_status fail_finding(const struct pto_backend *device, uint64_t s
     return status;
 }
 
+static void log_end(const struct pto_backend *device, uint64_t done, enum pto_status status)
+{
+    if (device->log != NULL && device->schedules > 1) {
+        char text[160];
+        snprintf(text, sizeof(text),
+                 "explored %" PRIu64 " schedules from seed %" PRIu64 ", profile %s: %s", done,
+                 device->seed, profile_names[device->profile],
+                 status == PTO_OK ? "nothing found" : "a fault");
+        device->log(device->log_context, PTO_LOG_INFO, text);
+    }
+}
+
 // How many schedules between two looks at the caller's poll function.
 #define POLL_INTERVAL 256u
 
@@ -251,6 +298,7 @@ static enum pto_status run_schedules(struct pto_backend *device,
         .hang_task = PTO_NO_TASK,
     };
     struct snapshot snapshot = {0};
+    uint64_t done = 0;
     enum pto_status status = device->schedules > 1 ? snapshot_take(&snapshot, arena, err) : PTO_OK;
     for (uint64_t i = 0; status == PTO_OK && i < device->schedules; i++) {
         if (i != 0) {
@@ -267,7 +315,9 @@ static enum pto_status run_schedules(struct pto_backend *device,
             status = fail_finding(device, run.seed, &result, err);
         }
         out->report = result.report;
+        done++;
     }
+    log_end(device, done, status);
     free(snapshot.bytes);
     free(snapshot.host_written);
     return status;

@@ -37,6 +37,7 @@ enum pto_finding_kind {
     PTO_FINDING_OVERWRITTEN,      // a write-back put old bytes over another agent's
     PTO_FINDING_UNWRITTEN,        // a read of what nobody wrote
     PTO_FINDING_NOT_WRITTEN_BACK, // the launch ended with a line only a cache holds
+    PTO_FINDING_BOUNDS,           // a kernel touched what its task has no argument for
     PTO_FINDING_DEADLOCK,         // no agent can go on
     PTO_FINDING_ENDLESS,          // the launch did not end within its budget of steps
     PTO_FINDING_TASK_TWICE,
@@ -60,6 +61,7 @@ struct pto_explore_finding {
     uint32_t word;
     uint32_t step;
     uint32_t task;
+    uint32_t other_task;
     const char *advice; // what is missing
     char text[PTO_FINDING_TEXT_SIZE];
 };

@@ -8,8 +8,17 @@
 
 #include "explore/layout.h"
 
-// Initial-exec would be faster, but a library that is loaded late may not use it.
-_Thread_local struct pto_model *pto__model;
+// Initial-exec, because every access reads it.
+_Thread_local struct pto_model *pto__model __attribute__((tls_model("initial-exec")));
+
+// pto__line_at without the call, for a line that is known.
+static inline uint32_t find_line(struct pto_model *model, const void *address, uint32_t *out_word)
+{
+    uint64_t place = (uint64_t)(uintptr_t)address;
+    uint32_t index = model->arena->line_index[pto__arena_line(model->arena, place)];
+    *out_word = (uint32_t)(place % PTO_CACHE_LINE_SIZE / 4);
+    return index != 0 ? index : pto__line_at(model, address, out_word);
+}
 
 static void note_poll(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
                       uint32_t word, uint32_t seen)
@@ -73,7 +82,7 @@ static uint32_t load_word(struct pto_model *model, struct pto_model_agent *agent
                           const void *address, enum pto_read_kind kind, uint32_t *out_version)
 {
     uint32_t word;
-    uint32_t line = pto__line_at(model, address, &word);
+    uint32_t line = find_line(model, address, &word);
     uint32_t seen = seen_by(model, agent, line, word);
     if (kind == PTO_READ_FLAG && !agent->is_core && agent->early_count < PTO_MODEL_EARLY_MAX &&
         agent->idle_count < 4) {
@@ -108,19 +117,20 @@ static bool load_quickly(struct pto_model *model, struct pto_model_agent *agent,
         if (!copy->valid || copy->held[word] != latest) {
             return false;
         }
-    } else if (agent->buffer_count != 0 || line->cpu_view != PTO_CPU_COHERENT ||
-               line->memory[word] != latest) {
-        return false;
+    } else {
+        if (line->cpu_view != PTO_CPU_COHERENT || line->memory[word] != latest) {
+            return false;
+        }
+        for (uint32_t i = 0; i < agent->buffer_count; i++) {
+            if (agent->buffer[i].line == index) {
+                return false;
+            }
+        }
     }
     if (latest == PTO_VERSION_OLD || !pto__is_ordered(model, agent, latest)) {
         return false;
     }
-    struct pto_model_read *read = &line->reads[word][0];
-    if (read->site != NULL && read->agent != agent->id) {
-        return false;
-    }
-    *read = (struct pto_model_read){
-        .site = agent->site, .agent = agent->id, .clock = agent->clock[agent->id]};
+    pto__note_read(line, agent, word);
     *out_value = pto__value(model, index, word, latest);
     return true;
 }
@@ -174,7 +184,7 @@ static void store(struct pto_model *model, struct pto_model_agent *agent, const 
                   uint32_t value, bool release, bool modifies)
 {
     uint32_t word;
-    uint32_t line = pto__line_at(model, address, &word);
+    uint32_t line = find_line(model, address, &word);
     uint32_t version = pto__write(model, agent, line, word, value, release, modifies);
     put(model, agent, line, word, version);
     if (model->trace != NULL) {
@@ -351,6 +361,8 @@ static uint64_t core_access(struct pto_model *model, struct pto_model_agent *age
         return 0;
     case PTO_EXPLORE_TASK_END: pto__task_end(model, agent, (uint32_t)value); return 0;
     case PTO_EXPLORE_CORE_PAUSE: pto__park(model); return 0;
+    case PTO_EXPLORE_KERNEL_READ: pto__kernel_touch(model, agent, address, value, false); return 0;
+    case PTO_EXPLORE_KERNEL_WRITE: pto__kernel_touch(model, agent, address, value, true); return 0;
     default: return 0;
     }
 }
@@ -362,6 +374,9 @@ uint64_t pto__explore_access(const struct pto_explore_site *site, const void *ad
     struct pto_model_agent *agent = pto__current(model);
     agent->site = site;
     if (address != NULL && !pto__arena_holds(model->arena, (uint64_t)(uintptr_t)address)) {
+        if (site->operation >= PTO_EXPLORE_KERNEL_READ) {
+            return 0; // a variable of the kernel's own
+        }
         const uint8_t *stack = agent->coroutine.mapping;
         if (site->operation == PTO_EXPLORE_CPU_LOAD &&
             (uintptr_t)address - (uintptr_t)stack < agent->coroutine.mapping_bytes) {

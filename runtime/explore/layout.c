@@ -163,3 +163,26 @@ const char *pto__name_word(const struct pto_model *model, uint32_t line, uint32_
     snprintf(text, size, "device memory");
     return "H1";
 }
+
+void pto__name_user(const struct pto_model *model, uint32_t task, uint64_t address, char *text,
+                    size_t size)
+{
+    uint32_t count = 0;
+    uint32_t nearest = UINT32_MAX;
+    const uint64_t *args = NULL;
+    if (task < model->run->task_count) {
+        args = pto__task_args(model, task, &count);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (args[i] <= address && pto__arena_holds(model->arena, args[i]) &&
+            (nearest == UINT32_MAX || args[i] > args[nearest])) {
+            nearest = i;
+        }
+    }
+    if (nearest == UINT32_MAX) {
+        snprintf(text, size, "device memory");
+        return;
+    }
+    snprintf(text, size, "byte %llu from argument %u of task %u",
+             (unsigned long long)(address - args[nearest]), (unsigned)nearest, (unsigned)task);
+}

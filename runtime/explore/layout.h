@@ -21,4 +21,8 @@ struct pto_explore_block {
 const char *pto__name_word(const struct pto_model *model, uint32_t line, uint32_t word, char *text,
                            size_t size);
 
+// Writes the name of a byte of user memory by the nearest argument of a task that lies before it.
+void pto__name_user(const struct pto_model *model, uint32_t task, uint64_t address, char *text,
+                    size_t size);
+
 #endif // PTO_EXPLORE_LAYOUT_H

@@ -29,9 +29,28 @@ static bool in_range(uint64_t address, uint64_t begin, uint64_t size_bytes)
     return address - begin < size_bytes;
 }
 
-// The ready queues' places are the scheduler's to write; the host never does.
+// Whether a line is neither the launch block's nor the graph's.
+static bool is_user(const struct pto_model *model, uint64_t address)
+{
+    uint64_t block_bytes =
+        sizeof(*model->block) + model->core_count * sizeof(model->block->handshakes[0]);
+    const struct pto_explore_run *run = model->run;
+    uint64_t place_bytes = (uint64_t)run->task_count * run->scheduler_count * 4;
+    uint64_t last = address + PTO_CACHE_LINE_SIZE - 1;
+    return !in_range(address, (uint64_t)(uintptr_t)model->block, block_bytes) &&
+           !in_range(address, run->image, model->image->size_bytes) &&
+           (last < run->pending || address >= run->pending + (uint64_t)run->task_count * 4) &&
+           (last < run->ready || address >= run->ready + place_bytes);
+}
+
+// The ready queues' places are the scheduler's to write; the host never does. Nor has anybody
+// written to a line of user memory that is not marked so.
 static uint32_t first_version(const struct pto_model *model, uint64_t address)
 {
+    uint64_t index = pto__arena_line(model->arena, address);
+    if (is_user(model, address)) {
+        return model->arena->written[index] != 0 ? PTO_VERSION_HOST : PTO_VERSION_OLD;
+    }
     uint64_t size_bytes = (uint64_t)model->run->task_count * model->run->scheduler_count * 4;
     uint64_t begin = model->run->ready & ~(uint64_t)(PTO_CACHE_LINE_SIZE - 1);
     return in_range(address, begin, model->run->ready - begin + size_bytes) ? PTO_VERSION_OLD
@@ -60,6 +79,7 @@ static uint32_t add_line(struct pto_model *model, uint64_t address, uint32_t tas
     line->address = address;
     line->task = task;
     line->only_writer = PTO_AGENT_HOST;
+    line->direct = address != 0 && is_user(model, address);
     for (uint32_t i = 0; version != 0 && i < PTO_MODEL_WORDS; i++) {
         line->latest[i] = version;
         line->memory[i] = version;
@@ -139,6 +159,10 @@ void pto__lines_commit(struct pto_model *model)
     for (uint32_t line = 1; line < model->line_count; line++) {
         const struct pto_model_line *it = &model->lines[line];
         if (it->changes == 0) {
+            continue;
+        }
+        if (it->direct) {
+            model->arena->written[pto__arena_line(model->arena, it->address)] = 1;
             continue;
         }
         for (uint32_t word = 0; it->address != 0 && word < PTO_MODEL_WORDS; word++) {

@@ -39,6 +39,7 @@ struct pto_model_write {
     uint32_t clocks;   // place in the pool of what a reader takes over; 0: nothing
     uint32_t agent;
     uint32_t arrival; // step at which memory got it
+    uint32_t task;    // that the writer ran
     const struct pto_explore_site *site;
 };
 
@@ -47,6 +48,7 @@ struct pto_model_read {
     const struct pto_explore_site *site; // NULL: none
     uint32_t agent;
     uint32_t clock;
+    uint32_t task; // that the reader ran
 };
 
 // How the AICPU's caches, one for all its threads, see a line.
@@ -68,6 +70,7 @@ struct pto_model_line {
     // The one agent that wrote it in this launch; HOST: none yet, UINT32_MAX: more than one.
     uint32_t only_writer;
     uint8_t cpu_view; // enum pto_cpu_view
+    bool direct;      // user memory: kernels store into the arena itself
     bool cpu_dirty;   // written by the AICPU, not written back
 };
 
@@ -122,6 +125,9 @@ struct pto_model_agent {
     uint32_t filled_capacity;
     uint32_t task;  // that it runs, else PTO_NO_TASK
     uint32_t tasks; // it has begun
+    // The block that its kernel touched last and may touch.
+    uint64_t block_offset;
+    uint64_t block_bytes;
 
     // What it has polled since it was last told that there is nothing to do.
     struct {
@@ -287,6 +293,11 @@ void pto__task_begin(struct pto_model *model, struct pto_model_agent *agent, uin
 void pto__task_end(struct pto_model *model, struct pto_model_agent *agent, uint32_t task);
 void pto__check_tasks(struct pto_model *model);
 
+// kernel.c: a kernel loads or stores these bytes.
+void pto__kernel_touch(struct pto_model *model, struct pto_model_agent *agent, const void *place,
+                       uint64_t size_bytes, bool writes);
+const uint64_t *pto__task_args(const struct pto_model *model, uint32_t task, uint32_t *out_count);
+
 // choose.c
 void pto__choose_begin(struct pto_model *model);
 // Moves the exhaustive search on after a schedule. false: it is complete.
@@ -302,7 +313,7 @@ void pto__stop(struct pto_model *model);
 
 // hooks.c
 pto_explore_function pto__explore_access;
-extern _Thread_local struct pto_model *pto__model;
+extern _Thread_local struct pto_model *pto__model __attribute__((tls_model("initial-exec")));
 
 // report.c: describes a violation and ends the schedule.
 void pto__violate(struct pto_model *model, const struct pto_explore_finding *finding);
@@ -332,6 +343,22 @@ static inline void pto__memory_put(struct pto_model *model, uint32_t line, uint3
     if (waiters != 0) {
         it->waiters = 0;
         pto__wake(model, waiters);
+    }
+}
+
+// One reader is remembered in place of another that is ordered before it.
+static inline void pto__note_read(struct pto_model_line *line, const struct pto_model_agent *agent,
+                                  uint32_t word)
+{
+    struct pto_model_read *reads = line->reads[word];
+    for (uint32_t i = 0; i < 2; i++) {
+        if (reads[i].site == NULL || agent->clock[reads[i].agent] >= reads[i].clock) {
+            reads[i].site = agent->site;
+            reads[i].agent = agent->id;
+            reads[i].task = agent->task;
+            reads[i].clock = agent->clock[agent->id];
+            return;
+        }
     }
 }
 

@@ -22,6 +22,7 @@ static struct pto_explore_finding describe(const struct pto_model *model,
         .line = line,
         .word = word,
         .task = agent->task,
+        .other_task = model->writes[version].task,
     };
 }
 
@@ -48,22 +49,6 @@ static const char *stale_advice(const struct pto_model *model, const struct pto_
                ? "the writer's cache still holds it: it must be written back, and that waited for "
                  "at a barrier, before the flag is published"
                : "it is still in the writer's store buffer: pto_cpu_publish";
-}
-
-static void note_read(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
-                      uint32_t word)
-{
-    struct pto_model_read *reads = model->lines[line].reads[word];
-    struct pto_model_read read = {
-        .site = agent->site, .agent = agent->id, .clock = agent->clock[agent->id]};
-    // One reader is remembered in place of another that is ordered before it.
-    for (uint32_t i = 0; i < 2; i++) {
-        if (reads[i].site == NULL || reads[i].agent == agent->id ||
-            agent->clock[reads[i].agent] >= reads[i].clock) {
-            reads[i] = read;
-            return;
-        }
-    }
 }
 
 void pto__check_read(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
@@ -95,7 +80,7 @@ void pto__check_read(struct pto_model *model, struct pto_model_agent *agent, uin
         return;
     }
     if (kind == PTO_READ_PLAIN) {
-        note_read(model, agent, line, word);
+        pto__note_read(&model->lines[line], agent, word);
     }
 }
 
@@ -124,6 +109,7 @@ static void check_write(struct pto_model *model, struct pto_model_agent *agent, 
                                     .line = line,
                                     .word = word,
                                     .task = agent->task,
+                                    .other_task = read->task,
                                     .advice = "the word is written again before its reader has "
                                               "said that it was read",
                                 });
@@ -168,6 +154,7 @@ uint32_t pto__write(struct pto_model *model, struct pto_model_agent *agent, uint
         .previous = it->latest[word],
         .clock = agent->clock[agent->id],
         .agent = agent->id,
+        .task = agent->task,
         .site = agent->site,
     };
     if (release) {

@@ -34,6 +34,8 @@ static const char *const operation_names[PTO_EXPLORE_OPERATION_COUNT] = {
     [PTO_EXPLORE_CORE_PAUSE] = "pto_core_pause",
     [PTO_EXPLORE_TASK_BEGIN] = "pto_core_task_begin",
     [PTO_EXPLORE_TASK_END] = "pto_core_task_end",
+    [PTO_EXPLORE_KERNEL_READ] = "read",
+    [PTO_EXPLORE_KERNEL_WRITE] = "write",
 };
 
 const char *pto__explore_operation_name(uint32_t operation)
@@ -85,9 +87,17 @@ static void append_agent(struct writer *writer, const struct pto_model *model, u
     }
 }
 
+static bool is_kernel(const struct pto_explore_site *site)
+{
+    return site != NULL && (site->operation == PTO_EXPLORE_KERNEL_READ ||
+                            site->operation == PTO_EXPLORE_KERNEL_WRITE);
+}
+
 static void append_site(struct writer *writer, const struct pto_explore_site *site)
 {
-    if (site != NULL) {
+    if (is_kernel(site)) {
+        append(writer, " (a kernel's %s)", operation_names[site->operation]);
+    } else if (site != NULL) {
         append(writer, " at %s:%u (%s %s)", pto__explore_file_name(site->file),
                (unsigned)site->line, operation_names[site->operation], site->text);
     }
@@ -109,8 +119,14 @@ static const char *what(enum pto_finding_kind kind)
 static void describe_access(struct writer *writer, const struct pto_model *model,
                             const struct pto_explore_finding *finding)
 {
-    char name[96];
+    char name[128];
     const char *edge = pto__name_word(model, finding->line, finding->word, name, sizeof(name));
+    const struct pto_model_line *line = &model->lines[finding->line];
+    if (line->direct) {
+        pto__name_user(model, finding->task, line->address + (uint64_t)finding->word * 4, name,
+                       sizeof(name));
+        edge = "C1";
+    }
     append_agent(writer, model, finding->agent);
     append(writer, " %s %s", what(finding->kind), name);
     uint64_t address = model->lines[finding->line].address;
@@ -119,13 +135,41 @@ static void describe_access(struct writer *writer, const struct pto_model *model
                (unsigned long long)(address - (uint64_t)(uintptr_t)model->arena->base));
     }
     append_site(writer, finding->site);
+    if (is_kernel(finding->site) && finding->task != PTO_NO_TASK) {
+        append(writer, " in task %u", (unsigned)finding->task);
+    }
     if (finding->other < model->agent_count || finding->other_site != NULL) {
         append(writer, "; the other access is by ");
         append_agent(writer, model, finding->other);
         append_site(writer, finding->other_site);
+        if (is_kernel(finding->other_site) && finding->other_task != PTO_NO_TASK) {
+            append(writer, " in task %u", (unsigned)finding->other_task);
+        }
     }
-    append(writer, ". Missing: %s. Edge %s of docs/protocol.md", finding->advice,
-           finding->kind == PTO_FINDING_NOT_WRITTEN_BACK ? "H2" : edge);
+    if (finding->kind == PTO_FINDING_UNWRITTEN) {
+        append(writer, ": %s", finding->advice);
+    } else if (is_kernel(finding->site) && is_kernel(finding->other_site) &&
+               finding->kind != PTO_FINDING_STALE) {
+        append(writer, ": %s; the graph needs an edge between the two tasks%s", finding->advice,
+               finding->kind == PTO_FINDING_UNORDERED ? "" : ", or the data lines of their own");
+    } else {
+        append(writer, ". Missing: %s. Edge %s of docs/protocol.md", finding->advice,
+               finding->kind == PTO_FINDING_NOT_WRITTEN_BACK ? "H2" : edge);
+    }
+}
+
+static void describe_bounds(struct writer *writer, const struct pto_model *model,
+                            const struct pto_explore_finding *finding)
+{
+    char name[128];
+    uint64_t offset = (uint64_t)finding->line * PTO_CACHE_LINE_SIZE + finding->word;
+    uint64_t address = (uint64_t)(uintptr_t)model->arena->base + offset;
+    pto__name_user(model, finding->task, address, name, sizeof(name));
+    append(writer, "the kernel of task %u on ", (unsigned)finding->task);
+    append_agent(writer, model, finding->agent);
+    append(writer, " %s %s (0x%llx): %s",
+           finding->site->operation == PTO_EXPLORE_KERNEL_READ ? "read" : "wrote", name,
+           (unsigned long long)offset, finding->advice);
 }
 
 static void describe_task(struct writer *writer, const struct pto_model *model,
@@ -174,6 +218,8 @@ void pto__violate(struct pto_model *model, const struct pto_explore_finding *fin
             struct writer writer = {.text = out->text, .size = sizeof(out->text)};
             if (finding->kind <= PTO_FINDING_NOT_WRITTEN_BACK && finding->line != 0) {
                 describe_access(&writer, model, finding);
+            } else if (finding->kind == PTO_FINDING_BOUNDS) {
+                describe_bounds(&writer, model, finding);
             } else if (finding->kind == PTO_FINDING_UNWRITTEN) {
                 append_agent(&writer, model, finding->agent);
                 append_site(&writer, finding->site);

@@ -51,6 +51,7 @@ void pto__task_begin(struct pto_model *model, struct pto_model_agent *agent, uin
         .agent = agent->id, .other = PTO_AGENT_HOST, .site = agent->site, .task = task};
     agent->task = task;
     agent->tasks++;
+    agent->block_bytes = 0;
     if (task >= model->run->task_count) {
         finding.kind = PTO_FINDING_REPORT;
         finding.advice = "the core was given a number that is no task's";

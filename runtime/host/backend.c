@@ -4,8 +4,8 @@
 
 #include "host/backend.h"
 
-static const struct pto_backend_ops *const backends[] = {&pto__sim_backend, &pto__ascend_backend,
-                                                         &pto__explore_backend};
+static const struct pto_backend_ops *const backends[] = {
+    &pto__sim_backend, &pto__explore_backend, &pto__ascend_backend};
 
 const struct pto_backend_ops *pto__backend_find(const char *name)
 {

@@ -21,7 +21,7 @@ struct pto_backend_config {
     const char *aicore_kernel_path; // absolute, checked
     uint64_t timeout_ns;
     uint64_t seed;       // the explorer's, see struct pto_config
-    uint64_t schedules;  // at least 1
+    uint64_t schedules;
     const char *profile; // may be NULL
     pto_log_function *log; // may be NULL
     void *log_context;
@@ -80,7 +80,7 @@ struct pto_backend_ops {
 const struct pto_backend_ops *pto__backend_find(const char *name);
 
 extern const struct pto_backend_ops pto__sim_backend;
-extern const struct pto_backend_ops pto__ascend_backend;
 extern const struct pto_backend_ops pto__explore_backend;
+extern const struct pto_backend_ops pto__ascend_backend;
 
 #endif // PTO_HOST_BACKEND_H

@@ -203,12 +203,12 @@ static enum pto_status check_config(const struct pto_config *config,
     const char *name = choose_backend(config);
     const struct pto_backend_ops *ops = pto__backend_find(name);
     if (ops == NULL) {
-        return pto_fail(
-            err, PTO_E_BACKEND,
-            "init: there is no backend '%s' in this build; it has 'sim', 'ascend' and "
-            "'explore'. The backend is chosen by the backend argument, else by "
-            "PTO_BACKEND, else by ASCEND_HOME_PATH ('ascend' when it is set, 'sim' when it is not)",
-            name);
+        return pto_fail(err, PTO_E_BACKEND,
+                        "init: there is no backend '%s' in this build; it has 'sim', 'explore' and "
+                        "'ascend'. The backend is chosen by the backend argument, else by "
+                        "PTO_BACKEND, else by ASCEND_HOME_PATH ('ascend' when it is set, 'sim' "
+                        "when it is not)",
+                        name);
     }
     if (config->device_id < 0 || config->device_id > PTO_DEVICE_ID_MAX) {
         return pto_fail(err, PTO_E_RANGE, "init: device_id is %lld; it must be 0 to %d",
@@ -278,7 +278,7 @@ static enum pto_status open_device(struct pto_runner *runner, const struct pto_c
             .aicore_kernel_path = aicore_path,
             .timeout_ns = timeout_ns,
             .seed = config->seed,
-            .schedules = config->schedules != 0 ? config->schedules : 1,
+            .schedules = config->schedules,
             .profile = config->profile,
             .log = config->log,
             .log_context = config->log_context,

@@ -60,6 +60,9 @@ enum parameter {
     PARAMETER_AICORE_KERNEL_PATH,
     PARAMETER_BACKEND,
     PARAMETER_TIMEOUT,
+    PARAMETER_SEED,
+    PARAMETER_SCHEDULES,
+    PARAMETER_PROFILE,
     PARAMETER_BYTES,
     PARAMETER_PTR,
     PARAMETER_DEV_PTR,
@@ -144,7 +147,7 @@ struct signature {
     uint8_t count;
     uint8_t required;
     uint8_t positional;
-    uint8_t parameters[6]; // enum parameter
+    uint8_t parameters[9]; // enum parameter
 };
 
 extern const char *const pto__py_parameter_names[PARAMETER_COUNT];
@@ -154,6 +157,20 @@ extern const char *const pto__py_parameter_names[PARAMETER_COUNT];
 int pto__py_parse(const struct module_state *state, const struct signature *signature,
                   PyObject *const *args, Py_ssize_t arg_count, PyObject *keywords,
                   PyObject **values);
+
+// What init takes, converted: device_id, num_cores, the two paths, backend, timeout, seed,
+// schedules, profile. The objects hold the bytes that the config points to; clear drops them, after
+// a failure too.
+struct pto_py_config {
+    struct pto_config config;
+    PyObject *aicpu_so_path;
+    PyObject *aicore_kernel_path;
+    PyObject *backend;
+    PyObject *profile;
+};
+int pto__py_to_config(const struct module_state *state, PyObject *const *values,
+                      struct pto_py_config *out);
+void pto__py_config_clear(struct pto_py_config *config);
 
 // Integers: int or what has __index__, but not bool. A value outside 0..2^64-1 raises
 // out_of_range, one outside the signed 64 bits PTO_E_RANGE.

@@ -12,9 +12,10 @@
 #include "python/runner_doc.h"
 
 static const struct signature init_signature = {
-    .op = "init", .count = 6, .required = 4, .positional = 4,
+    .op = "init", .count = 9, .required = 4, .positional = 4,
     .parameters = {PARAMETER_DEVICE_ID, PARAMETER_NUM_CORES, PARAMETER_AICPU_SO_PATH,
-                   PARAMETER_AICORE_KERNEL_PATH, PARAMETER_BACKEND, PARAMETER_TIMEOUT},
+                   PARAMETER_AICORE_KERNEL_PATH, PARAMETER_BACKEND, PARAMETER_TIMEOUT,
+                   PARAMETER_SEED, PARAMETER_SCHEDULES, PARAMETER_PROFILE},
 };
 static const struct signature allocate_tensor_signature = {
     .op = "allocate_tensor", .count = 1, .required = 1, .positional = 1,
@@ -130,69 +131,19 @@ static PyObject *runner_get(PyObject *module, PyObject *unused)
 
 static PyMethodDef runner_get_method = {"get", runner_get, METH_NOARGS, runner_get_doc};
 
-struct init_arguments {
-    struct pto_config config;
-    PyObject *aicpu_so_path; // bytes that the config points to
-    PyObject *aicore_kernel_path;
-    PyObject *backend;
-};
-
-static int convert_backend(const struct module_state *state, PyObject *value,
-                           struct init_arguments *out)
-{
-    if (value == NULL || value == Py_None) {
-        return 0;
-    }
-    if (!PyUnicode_Check(value)) {
-        (void)pto__py_raise_type(state, "init", "backend must be a str or None, not %.100R", value);
-        return -1;
-    }
-    out->backend = PyUnicode_AsEncodedString(value, "utf-8", "backslashreplace");
-    if (out->backend == NULL) {
-        return -1;
-    }
-    out->config.backend = PyBytes_AsString(out->backend);
-    return 0;
-}
-
-static int convert_init(struct runner_object *runner, PyObject *const *values,
-                        struct init_arguments *out)
-{
-    const struct module_state *state = runner->state;
-    struct pto_config *config = &out->config;
-    config->size = sizeof(*config);
-    if (pto__py_to_int64(state, "init", PARAMETER_DEVICE_ID, values[0], &config->device_id) != 0 ||
-        pto__py_to_int64(state, "init", PARAMETER_NUM_CORES, values[1], &config->core_count) != 0 ||
-        pto__py_to_path(state, "init", PARAMETER_AICPU_SO_PATH, values[2], &out->aicpu_so_path) !=
-            0 ||
-        pto__py_to_path(state, "init", PARAMETER_AICORE_KERNEL_PATH, values[3],
-                        &out->aicore_kernel_path) != 0 ||
-        convert_backend(state, values[4], out) != 0) {
-        return -1;
-    }
-    if (values[5] != NULL &&
-        pto__py_to_timeout_ns(state, "init", values[5], &config->timeout_ns) != 0) {
-        return -1;
-    }
-    config->aicpu_so_path = PyBytes_AsString(out->aicpu_so_path);
-    config->aicore_kernel_path = PyBytes_AsString(out->aicore_kernel_path);
-    config->search_dir = PyBytes_AsString(state->search_dir);
-    config->log = pto__py_log;
-    config->log_context = runner;
-    return 0;
-}
-
 static PyObject *runner_init(PyObject *self, PyObject *const *args, Py_ssize_t arg_count,
                              PyObject *keywords)
 {
     struct runner_object *runner = as_runner(self);
-    PyObject *values[6];
+    PyObject *values[9];
     if (pto__py_parse(runner->state, &init_signature, args, arg_count, keywords, values) != 0) {
         return NULL;
     }
-    struct init_arguments arguments = {.aicpu_so_path = NULL};
+    struct pto_py_config arguments = {.aicpu_so_path = NULL};
     PyObject *result = NULL;
-    if (convert_init(runner, values, &arguments) == 0) {
+    if (pto__py_to_config(runner->state, values, &arguments) == 0) {
+        arguments.config.log = pto__py_log;
+        arguments.config.log_context = runner;
         struct pto_error err;
         enum pto_status status;
         Py_BEGIN_ALLOW_THREADS
@@ -200,9 +151,7 @@ static PyObject *runner_init(PyObject *self, PyObject *const *args, Py_ssize_t a
         Py_END_ALLOW_THREADS
         result = finish(runner, "init", status, &err);
     }
-    Py_XDECREF(arguments.aicpu_so_path);
-    Py_XDECREF(arguments.aicore_kernel_path);
-    Py_XDECREF(arguments.backend);
+    pto__py_config_clear(&arguments);
     return result;
 }
 

@@ -18,14 +18,16 @@
 #define CALLER_SLEEP_NS 10000000u
 // What a wake must bring in, and the mean task length from which two lanes beat one.
 #define WAKE_WORK_NS 100000u
-#define WAKE_TASK_NS 300u
-#define HELPER_TASK_NS_MIN 150u
-// Tasks shorter than this are run a ring at a time; longer ones singly, so that the lane gets to
-// schedule for the others in between, and to poll. A lane that is alone has only polling to do.
-#define SHORT_TASK_NS 2000u
-#define SHORT_TASK_ALONE_NS 200000u
+#define WAKE_TASK_NS 100u
+#define HELPER_TASK_NS_MIN 50u
+// How long a lane should stay with one core: a step of a few tasks, so that what is left in the
+// ring at the end of a graph can go to another lane; a lane that is alone has only polling to come
+// back for.
+#define STEP_NS 2000u
+#define STEP_ALONE_NS 1600000u
 #define TURNS_PER_LOOK 16u
 #define IDLE_TURNS_MAX 1000u
+#define HELPER_PATIENCE_TURNS 8u
 
 // Alone, a lane needs no locks, and the hints no read-modify-write: of the cost of a short task
 // that is a third. Lane 0 goes in and out of it between two turns. Whoever else may step a program
@@ -266,8 +268,12 @@ static uint64_t look_at_clock(struct pto_sim_lane *lane, uint64_t now_ns)
     uint64_t mean_ns = (now_ns - lane->work_begin_ns) / tasks;
     lane->task_count = 0;
     lane->work_begin_ns = now_ns;
-    uint32_t short_ns = device->lane_count == 1 ? SHORT_TASK_ALONE_NS : SHORT_TASK_NS;
-    lane->budget = mean_ns < short_ns ? PTO_RING_DEPTH : 1;
+    uint64_t step_ns = device->lane_count == 1 ? STEP_ALONE_NS : STEP_NS;
+    uint64_t budget = mean_ns == 0 ? PTO_RING_DEPTH : step_ns / mean_ns;
+    lane->budget = budget == 0 ? 1 : (uint32_t)budget;
+    if (lane->budget > PTO_RING_DEPTH) {
+        lane->budget = PTO_RING_DEPTH;
+    }
     if (device->lane_count == 1 || mean_ns < WAKE_TASK_NS) {
         if (lane->index == 0) {
             enter_exclusive(lane);
@@ -295,7 +301,11 @@ static void begin_work(struct pto_sim_lane *lane)
 
 static bool lane_turn(struct pto_sim_lane *lane)
 {
-    bool scheduled = pto__sim_step_schedulers(lane->device, lane->exclusive);
+    // What a scheduler works with stays in lane 0's cache, unless that is inside a long step.
+    bool scheduled = false;
+    if (lane->index == 0 || lane->idle_turns >= HELPER_PATIENCE_TURNS) {
+        scheduled = pto__sim_step_schedulers(lane->device, lane->exclusive);
+    }
     if (scheduled && lane->index != 0) {
         wake_caller(lane->device);
     }

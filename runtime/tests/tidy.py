@@ -35,15 +35,15 @@ INCLUDES = {
     "graph": {"abi", "base", "public"},
     "host": {"abi", "base", "graph", "public"},
     "sim": {"abi", "base", "host", "public"},
-    "ascend": {"abi", "base", "host", "public"},
     "explore": {"abi", "base", "host", "public"},
+    "ascend": {"abi", "base", "host", "public"},
     "python": {"abi", "base", "graph", "host", "public"},
     "aicpu": {"abi"},
     "aicore": {"abi", "kernel"},
     "examples": {"public", "kernel"},
     "bench": {"abi", "graph", "examples", "public", "kernel"},
 }
-LIBRARY = {"abi", "base", "graph", "host", "sim", "ascend", "explore", "aicpu", "aicore"}
+LIBRARY = {"abi", "base", "graph", "host", "sim", "explore", "ascend", "aicpu", "aicore"}
 
 # Words that no C file may hold, and words that no library file may hold: it reports by status, and
 # never prints, ends the process or runs another one.

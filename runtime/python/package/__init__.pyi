@@ -18,6 +18,7 @@ from ._errors import InvalidState as InvalidState
 from ._errors import InvalidType as InvalidType
 from ._errors import KernelMismatch as KernelMismatch
 from ._errors import LimitExceeded as LimitExceeded
+from ._errors import OrderFault as OrderFault
 from ._errors import OutOfMemory as OutOfMemory
 from ._errors import OutOfRange as OutOfRange
 from ._errors import RunnerFailed as RunnerFailed
@@ -47,6 +48,7 @@ __all__ = [
     "InvalidType",
     "KernelMismatch",
     "LimitExceeded",
+    "OrderFault",
     "OutOfMemory",
     "OutOfRange",
     "RunnerFailed",

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say what this installation is: python -m pto_runtime [--version]."""
+"""Say what this installation is: python -m pto_runtime [--version].
+
+python -m pto_runtime explore SCRIPT runs a script's graphs on the explorer.
+"""
 
 import argparse
 import os
 import platform
 import sys
 
-from . import DEVICE_PROGRAM_DIR, DeviceRunner, Error, __version__, _core
+from . import DEVICE_PROGRAM_DIR, DeviceRunner, Error, __version__, _core, _explore
 
 PROGRAMS = ("aicpu/libaicpu_graph_kernel.so", "aicore/kernel.o")
-BACKENDS = ("sim",)
+BACKENDS = ("sim", "explore")
 
 
 def try_backend(backend: str) -> str:
@@ -24,6 +27,8 @@ def try_backend(backend: str) -> str:
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["explore"]:
+        return _explore.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m pto_runtime", description=__doc__)
     parser.add_argument("--version", action="version", version=f"pto_runtime {__version__}")
     parser.parse_args()

@@ -39,6 +39,9 @@ class DeviceRunner:
         *,
         backend: Optional[str] = None,
         timeout: Optional[SupportsFloat] = None,
+        seed: Optional[SupportsIndex] = None,
+        schedules: Optional[SupportsIndex] = None,
+        profile: Optional[str] = None,
     ) -> int: ...
     def allocate_tensor(self, bytes: SupportsIndex) -> int: ...
     def free_tensor(self, ptr: SupportsIndex) -> None: ...

@@ -142,6 +142,12 @@ class DeviceError(Error):
     hint = "finalize(), then init() recovers the runner"
 
 
+class OrderFault(Error):
+    """The explorer found an access without the order it needs. The runner is failed."""
+
+    hint = "init(..., seed=<the seed in the message>) replays it; finalize() first"
+
+
 class InternalError(Error):
     """A defect of the runtime."""
 
@@ -169,6 +175,7 @@ _CLASSES: Dict[str, Type[Error]] = {
     "PTO_E_FAILED": RunnerFailed,
     "PTO_E_DEVICE": DeviceError,
     "PTO_E_INTERNAL": InternalError,
+    "PTO_E_ORDER": OrderFault,
     "TYPE": InvalidType,
 }
 

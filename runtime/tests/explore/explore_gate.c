@@ -17,10 +17,11 @@ static const char *const profile_names[] = {"a2a3", "a5", "paranoid"};
 
 static struct case_memory memories[CASE_CORES_MAX];
 
+// Of this process alone: what else the machine does is no property of the explorer.
 static double now_seconds(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
@@ -301,11 +302,20 @@ static int run_trace(uint64_t seed, const char *profile)
     return result.finding.kind != PTO_FINDING_NONE;
 }
 
+// The programs to explore: this build's, or those that the environment names.
+static const char *program_path(const char *variable, const char *built)
+{
+    const char *path = getenv(variable);
+    return path != NULL && *path != '\0' ? path : built;
+}
+
 int main(int argc, char **argv)
 {
     const char *mode = argc > 1 ? argv[1] : "";
     for (uint32_t i = 0; i < CASE_CORES_MAX; i++) {
-        case_memory_open(&memories[i], i + 1, PTO_TEST_AICPU_EXPLORE, PTO_TEST_KERNELS_EXPLORE);
+        case_memory_open(&memories[i], i + 1,
+                         program_path("PTO_TEST_AICPU_EXPLORE", PTO_TEST_AICPU_EXPLORE),
+                         program_path("PTO_TEST_KERNELS_EXPLORE", PTO_TEST_KERNELS_EXPLORE));
     }
     int code = 2;
     if (strcmp(mode, "schedules") == 0 && argc >= 3) {

@@ -127,7 +127,8 @@ def good_bytes(which):
     return (PROGRAMS / {"aicpu_so_path": AICPU, "aicore_kernel_path": AICORE}[which]).read_bytes()
 
 
-def test_missing_file(which, tmp_path):
+def test_missing_file(which, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # not the folder of the programs, which would be named once
     refuse_file(tmp_path / "none.so", pto_runtime.FileError, which, "none.so")
     refuse_file("", (pto_runtime.FileError, pto_runtime.InvalidArgument), which)
     refuse_file("no such/file.so", pto_runtime.FileError, which,

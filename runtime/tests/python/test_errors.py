@@ -19,7 +19,7 @@ BUILTINS = {
     "GraphCycle": ValueError, "FileError": OSError, "InvalidProgram": ValueError,
     "BackendUnavailable": RuntimeError, "KernelMismatch": ValueError, "TaskFailed": RuntimeError,
     "TaskFault": RuntimeError, "DeviceTimeout": TimeoutError, "RunnerFailed": RuntimeError,
-    "DeviceError": RuntimeError, "InternalError": RuntimeError,
+    "DeviceError": RuntimeError, "InternalError": RuntimeError, "OrderFault": RuntimeError,
 }
 
 
@@ -29,7 +29,7 @@ def statuses():
 
 
 def test_every_status_has_its_class():
-    assert len(statuses()) == 20
+    assert len(statuses()) == 21
     for name, code in statuses().items():
         made = _errors.make(name, code, "run", "text", 0, None, None, None, None, None)
         assert (made.name, made.code) == (name, code)

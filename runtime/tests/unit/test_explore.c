@@ -16,6 +16,7 @@
 
 #define FUNC_ADD_SCALAR 1u
 #define FUNC_FAIL 12u
+#define FUNC_OVERRUN 19u
 #define N 40u // elements; not a whole number of cache lines
 
 static struct pto_error err;
@@ -189,7 +190,9 @@ static void test_upload_without_launch(void **state)
     struct pto_runner *runner = open_runner("a2a3", 50);
     struct pto_graph *graph;
     uint64_t a;
+    float zeros[N] = {0};
     OK(pto_runner_allocate(runner, N * sizeof(float), &a, &err));
+    OK(pto_runner_copy_to_device(runner, a, zeros, sizeof(zeros), &err));
     OK(pto_graph_create(&graph, &err));
     uint32_t task = add_step(graph, a, 1.0f, a + 4);
     assert_int_equal(pto_runner_run(runner, graph, NULL, &err), PTO_E_POINTER);
@@ -201,6 +204,88 @@ static void test_upload_without_launch(void **state)
     pto_runner_destroy(runner);
 }
 
+// What kernels do to each other and to memory, found from their own loads and stores.
+struct kernel_case {
+    const char *what;
+    uint32_t left_at; // words into the block b where the two tasks write
+    uint32_t right_at;
+    uint32_t count; // words each of them writes
+    int has_edge;
+    int reads_garbage;
+    const char *expected; // part of the message; NULL: nothing is found
+};
+
+static void test_kernel_case(const struct kernel_case *it)
+{
+    struct pto_runner *runner = open_runner("a2a3", 50);
+    struct pto_graph *graph;
+    uint64_t a;
+    uint64_t b;
+    float values[64] = {0};
+    OK(pto_runner_allocate(runner, sizeof(values), &a, &err));
+    OK(pto_runner_allocate(runner, sizeof(values), &b, &err));
+    if (!it->reads_garbage) {
+        OK(pto_runner_copy_to_device(runner, a, values, sizeof(values), &err));
+    }
+    OK(pto_graph_create(&graph, &err));
+    uint32_t tasks[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t at = i == 0 ? it->left_at : it->right_at;
+        uint64_t args[] = {a, float_bits(1.0f), b + at * sizeof(float), it->count};
+        OK(pto_graph_add_task(graph, args, 4, FUNC_ADD_SCALAR, &tasks[i], &err));
+    }
+    if (it->has_edge) {
+        OK(pto_graph_add_successor(graph, tasks[0], tasks[1], &err));
+    }
+    enum pto_status status = pto_runner_run(runner, graph, NULL, &err);
+    if (it->expected == NULL) {
+        OK(status);
+    } else if (status != PTO_E_ORDER || strstr(err.message, it->expected) == NULL) {
+        fail_msg("%s: %s", it->what, status == PTO_OK ? "nothing was found" : err.message);
+    }
+    pto_graph_destroy(graph);
+    pto_runner_destroy(runner);
+}
+
+static void test_overrun(void **state)
+{
+    (void)state;
+    static const char expected[] = "past the end of the block";
+    for (size_t i = 0; i < 2; i++) {
+        struct pto_runner *runner = open_with(PTO_TEST_KERNELS, "a5", 1);
+        struct pto_graph *graph;
+        uint64_t block;
+        uint64_t size_bytes = i == 0 ? 100 : 128; // the last line is not all the block's, or is
+        uint32_t task;
+        OK(pto_runner_allocate(runner, size_bytes, &block, &err));
+        OK(pto_graph_create(&graph, &err));
+        uint64_t args[] = {block, size_bytes, 1};
+        OK(pto_graph_add_task(graph, args, 3, FUNC_OVERRUN, &task, &err));
+        enum pto_status status = pto_runner_run(runner, graph, NULL, &err);
+        if (status != PTO_E_ORDER || strstr(err.message, "the kernel of task 0 on core") == NULL ||
+            strstr(err.message, expected) == NULL) {
+            fail_msg("%s: %s", expected, status == PTO_OK ? "nothing was found" : err.message);
+        }
+        pto_graph_destroy(graph);
+        pto_runner_destroy(runner);
+    }
+}
+
+static void test_kernels(void **state)
+{
+    (void)state;
+    static const struct kernel_case cases[] = {
+        {"ordered", 0, 0, 16, 1, 0, NULL},
+        {"lines of their own", 0, 16, 16, 0, 0, NULL},
+        {"two write the same", 0, 4, 16, 0, 0, "needs an edge between the two tasks"},
+        {"two write one line", 0, 8, 8, 0, 0, "or the data lines of their own"},
+        {"reads garbage", 0, 0, 16, 1, 1, "byte 0 from argument 0 of task 0"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        test_kernel_case(&cases[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +294,8 @@ int main(void)
         cmocka_unit_test(test_poll),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_upload_without_launch),
+        cmocka_unit_test(test_kernels),
+        cmocka_unit_test(test_overrun),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// What kernels themselves load and store. Their data goes straight to the arena; the model keeps
+// versions only, which is all that the oracle needs.
+#include "explore/layout.h"
+
+// The live block that holds the address, or NULL.
+static const struct pto_arena_block *find_block(const struct pto_arena *arena, uint64_t offset)
+{
+    uint32_t low = 0;
+    uint32_t high = arena->block_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (arena->blocks[middle].offset <= offset) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low == 0) {
+        return NULL;
+    }
+    const struct pto_arena_block *block = &arena->blocks[low - 1];
+    return offset - block->offset < block->size_bytes ? block : NULL;
+}
+
+const uint64_t *pto__task_args(const struct pto_model *model, uint32_t task, uint32_t *out_count)
+{
+    const struct pto_task_record *record = &model->records[task];
+    *out_count = record->arg_count;
+    if (record->arg_count <= PTO_INLINE_ARG_COUNT) {
+        return record->args;
+    }
+    return (const uint64_t *)(uintptr_t)(model->run->image + record->args[0]);
+}
+
+// A kernel may touch the blocks that its task's arguments point into, and read the arguments.
+static bool may_touch(const struct pto_model *model, const struct pto_model_agent *agent,
+                      const struct pto_arena_block *block, uint64_t address)
+{
+    if (agent->site->operation == PTO_EXPLORE_KERNEL_READ &&
+        address - model->run->image < model->image->size_bytes) {
+        return true;
+    }
+    uint32_t count;
+    const uint64_t *args = pto__task_args(model, agent->task, &count);
+    uint64_t begin = (uint64_t)(uintptr_t)model->arena->base + block->offset;
+    for (uint32_t i = 0; i < count; i++) {
+        if (args[i] - begin < block->size_bytes) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_bounds(struct pto_model *model, struct pto_model_agent *agent, uint64_t address,
+                         uint64_t size_bytes)
+{
+    uint64_t offset = address - (uint64_t)(uintptr_t)model->arena->base;
+    if (offset >= agent->block_offset &&
+        offset + size_bytes <= agent->block_offset + agent->block_bytes) {
+        return;
+    }
+    const struct pto_arena_block *block = find_block(model->arena, offset);
+    const char *advice = NULL;
+    if (block == NULL) {
+        advice = "no live block of device memory is there";
+    } else if (offset + size_bytes > block->offset + block->asked_bytes) {
+        advice = "it runs past the end of the block";
+    } else if (!may_touch(model, agent, block, address)) {
+        advice = "no argument of the task points into that block";
+    }
+    if (advice != NULL) {
+        pto__violate(model, &(struct pto_explore_finding){
+                                .kind = PTO_FINDING_BOUNDS,
+                                .agent = agent->id,
+                                .other = PTO_AGENT_HOST,
+                                .site = agent->site,
+                                .line = (uint32_t)(offset / PTO_CACHE_LINE_SIZE),
+                                .word = (uint32_t)(offset % PTO_CACHE_LINE_SIZE),
+                                .task = agent->task,
+                                .advice = advice,
+                            });
+        return;
+    }
+    if (address - model->run->image < model->image->size_bytes) {
+        return; // which a later write may not follow
+    }
+    agent->block_offset = block->offset;
+    agent->block_bytes = block->asked_bytes;
+}
+
+static void touch_word(struct pto_model *model, struct pto_model_agent *agent, uint64_t address,
+                       bool writes)
+{
+    uint32_t word;
+    uint32_t line = pto__line_at(model, (const void *)(uintptr_t)address, &word);
+    if (writes) {
+        uint32_t version = pto__write(model, agent, line, word, 0, false, false);
+        pto__core_put(model, agent, line, word, version);
+        return;
+    }
+    uint32_t seen = pto__core_seen(model, agent, line, word);
+    pto__check_read(model, agent, line, word, seen, PTO_READ_PLAIN);
+}
+
+void pto__kernel_touch(struct pto_model *model, struct pto_model_agent *agent, const void *place,
+                       uint64_t size_bytes, bool writes)
+{
+    uint64_t address = (uint64_t)(uintptr_t)place;
+    if (size_bytes == 0 || agent->task == PTO_NO_TASK || !pto__arena_holds(model->arena, address)) {
+        return; // the kernel's own variables
+    }
+    if (model->yield_always) {
+        pto__point(model);
+    }
+    check_bounds(model, agent, address, size_bytes);
+    for (uint64_t at = address & ~UINT64_C(3); at < address + size_bytes; at += 4) {
+        touch_word(model, agent, at, writes);
+    }
+}

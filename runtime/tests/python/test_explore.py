@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The explorer from Python: init's arguments, what it finds, and the command."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import pto_runtime
+
+PROGRAMS = ("aicpu/libaicpu_graph_kernel.so", "aicore/kernel.o")
+ADD_SCALAR = 1
+
+
+@pytest.fixture
+def runner():
+    made = pto_runtime.DeviceRunner()
+    yield made
+    made.finalize()
+
+
+def block(runner, values):
+    values = np.asarray(values, np.float32)
+    pointer = runner.allocate_tensor(values.nbytes)
+    runner.copy_to_device(pointer, values)
+    return pointer
+
+
+def two_writers(runner, has_edge):
+    """Two tasks that write the same block."""
+    a = block(runner, np.zeros(16))
+    b = block(runner, np.zeros(16))
+    graph = pto_runtime.Graph()
+    first = graph.add_task([a, 1.0, b, 16], ADD_SCALAR)
+    second = graph.add_task([a, 2.0, b, 16], ADD_SCALAR)
+    if has_edge:
+        graph.add_successor(first, second)
+    return graph, b
+
+
+@pytest.mark.parametrize("profile", ["a2a3", "a5", "paranoid", None])
+def test_ordered_writers(runner, profile):
+    runner.init(0, 3, *PROGRAMS, backend="explore", seed=7, schedules=200, profile=profile)
+    assert runner.backend == "explore"
+    graph, b = two_writers(runner, has_edge=True)
+    for threads in (1, 2, 3):
+        assert runner.run(graph, threads) == 0
+    out = np.empty(16, np.float32)
+    runner.copy_from_device(out, b)
+    assert (out == 2).all()
+
+
+def test_race_is_found_and_replays(runner):
+    messages = []
+    for _ in range(2):
+        runner.init(0, 3, *PROGRAMS, backend="explore", seed=7, schedules=1000)
+        graph, _ = two_writers(runner, has_edge=False)
+        with pytest.raises(pto_runtime.OrderFault, match="an edge between the two tasks") as caught:
+            runner.run(graph)
+        messages.append(str(caught.value))
+        runner.finalize()
+    assert messages[0] == messages[1]
+    seed = int(messages[0].split("with seed ")[1].split(",")[0])
+    runner.init(0, 3, *PROGRAMS, backend="explore", seed=seed)
+    graph, _ = two_writers(runner, has_edge=False)
+    with pytest.raises(pto_runtime.OrderFault) as caught:
+        runner.run(graph)
+    assert str(caught.value) == messages[0]
+
+
+@pytest.mark.parametrize("argument, value, error", [
+    ("profile", "a9", pto_runtime.InvalidArgument), ("profile", 3, pto_runtime.InvalidType),
+    ("seed", -1, pto_runtime.OutOfRange), ("seed", "7", pto_runtime.InvalidType),
+    ("schedules", 1.5, pto_runtime.InvalidType),
+])
+def test_bad_arguments(runner, argument, value, error):
+    with pytest.raises(error, match=argument if error is not pto_runtime.InvalidArgument else "a9"):
+        runner.init(0, 1, *PROGRAMS, backend="explore", **{argument: value})
+
+
+SCRIPT = """
+import numpy as np, pto_runtime
+runner = pto_runtime.DeviceRunner()
+runner.init(0, 3, "aicpu/libaicpu_graph_kernel.so", "aicore/kernel.o")
+print(runner.backend)
+block = runner.allocate_tensor(64)
+runner.copy_to_device(block, np.zeros(16, np.float32))
+graph = pto_runtime.Graph()
+tasks = [graph.add_task([block, 1.0, block, 16], 1) for _ in range(2)]
+if EDGE:
+    graph.add_successor(*tasks)
+runner.run(graph)
+runner.finalize()
+"""
+
+
+@pytest.mark.parametrize("edge", [True, False])
+def test_command(tmp_path, edge):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.replace("EDGE", str(edge)))
+    result = subprocess.run(
+        [sys.executable, "-m", "pto_runtime", "explore", "--seeds", "1000", str(script)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=60,
+        env=dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(pto_runtime.__file__))))
+    assert result.stdout.splitlines()[0] == "explore"
+    if edge:
+        assert result.returncode == 0, result.stderr
+        assert "nothing found; 1000 schedules" in result.stdout
+    else:
+        assert result.returncode == 1
+        assert "an edge between the two tasks" in result.stderr
