@@ -3,8 +3,10 @@
 
 #include "abi/access.h"
 
-PTO_AICORE void pto_worker_begin(struct pto_worker *worker, PTO_GM const struct pto_launch *launch,
-                                 uint32_t core, uint32_t type, uint32_t physical_id)
+PTO_WORKER_LOCAL PTO_AICORE void pto_worker_begin(struct pto_worker *worker,
+                                                  PTO_GM const struct pto_launch *launch,
+                                                  uint32_t core, uint32_t type,
+                                                  uint32_t physical_id)
 {
     // H1: the host wrote the launch block, the image and the tensors before the launch. Whatever
     // the cache still holds of them is from before, a "queued" count of the last launch included.
@@ -60,7 +62,8 @@ static PTO_AICORE PTO_GM const uint64_t *task_args(const struct pto_worker *work
     return (PTO_GM const uint64_t *)(uintptr_t)(worker->image + pto_core_load64(record->args));
 }
 
-PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *worker, uint32_t budget)
+PTO_WORKER_LOCAL PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *worker,
+                                                          uint32_t budget)
 {
     PTO_GM const struct pto_dispatch_line *dispatch = worker->dispatch;
     // No barrier: the one in observe completes this, and what is still read from the old line here
@@ -81,12 +84,12 @@ PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *worker, uint32_t bud
         uint32_t task = pto_core_load(&dispatch->ring[worker->completed % PTO_RING_DEPTH]);
         PTO_GM const struct pto_task_record *record = &worker->records[task];
         uint32_t func_id = pto_core_load16(&record->func_id);
-        pto_kernel_function *kernel = pto__kernel_lookup(func_id);
-        if (kernel == NULL) {
+        pto_kernel_way kernel = pto__kernel_lookup(func_id);
+        if (!kernel) {
             return fail(worker, PTO_FAIL_UNKNOWN, (int32_t)func_id);
         }
         pto_core_task_begin(task);
-        int32_t code = kernel(task_args(worker, record));
+        int32_t code = pto__kernel_call(kernel, task_args(worker, record));
         if (code != 0) {
             return fail(worker, PTO_FAIL_RETURN, code);
         }

@@ -20,20 +20,40 @@ struct pto_worker {
     uint32_t last_task;
 };
 
-PTO_AICORE void pto_worker_begin(struct pto_worker *worker, PTO_GM const struct pto_launch *launch,
-                                 uint32_t core, uint32_t type, uint32_t physical_id);
-PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *worker, uint32_t budget);
-
-// The kernel with this number, or NULL.
+// An NPU's program is two objects, for cube and vector cores, linked into one file: each has its
+// own.
 #if defined(__CCE_AICORE__)
-PTO_AICORE pto_kernel_function *pto__kernel_lookup(uint32_t func_id);
+#define PTO_WORKER_LOCAL static
 #else
+#define PTO_WORKER_LOCAL
+#endif
+
+PTO_WORKER_LOCAL PTO_AICORE void pto_worker_begin(struct pto_worker *worker,
+                                                  PTO_GM const struct pto_launch *launch,
+                                                  uint32_t core, uint32_t type,
+                                                  uint32_t physical_id);
+PTO_WORKER_LOCAL PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *worker,
+                                                          uint32_t budget);
+
+// The way to a kernel: a false value when there is none with this number.
+#if defined(__CCE_AICORE__)
+typedef uint32_t pto_kernel_way; // func_id + 1; entry_aicore.cc says why it is no pointer
+static PTO_AICORE pto_kernel_way pto__kernel_lookup(uint32_t func_id);
+static PTO_AICORE int32_t pto__kernel_call(pto_kernel_way kernel, PTO_GM const uint64_t *args);
+#else
+typedef pto_kernel_function *pto_kernel_way;
+
 // Filled by the entry file while the program is loaded, and constant from then on.
 extern pto_kernel_function *pto__kernel_functions[PTO_FUNC_ID_MAX + 1];
 
-static inline pto_kernel_function *pto__kernel_lookup(uint32_t func_id)
+static inline pto_kernel_way pto__kernel_lookup(uint32_t func_id)
 {
     return func_id <= PTO_FUNC_ID_MAX ? pto__kernel_functions[func_id] : NULL;
+}
+
+static inline int32_t pto__kernel_call(pto_kernel_way kernel, const uint64_t *args)
+{
+    return kernel(args);
 }
 #endif
 

@@ -340,6 +340,23 @@ static enum pto_status open_once(struct pto_backend **out, const struct pto_back
     return status;
 }
 
+// For who wonders why a launch path was not taken.
+static void log_missing(const struct pto_backend *device)
+{
+    char names[500] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < pto__cann_symbol_count; i++) {
+        const struct pto_cann_symbol *symbol = &pto__cann_symbols[i];
+        if (!pto__cann_has(device->cann, symbol) && used < sizeof(names)) {
+            used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s (since %s)",
+                                     used != 0 ? ", " : "", symbol->name, symbol->since);
+        }
+    }
+    if (used != 0) {
+        pto__ascend_log(device, PTO_LOG_INFO, "this CANN lacks %s", names);
+    }
+}
+
 enum pto_status pto__ascend_open(struct pto_backend **out, const struct pto_backend_config *config,
                                  struct pto_error *err)
 {
@@ -376,6 +393,7 @@ enum pto_status pto__ascend_open(struct pto_backend **out, const struct pto_back
                         pto__ascend_aicore_path_name(device->aicore_path), cann->driver_path,
                         cann->acl_path,
                         cann->runtime_path[0] != '\0' ? cann->runtime_path : "none");
+        log_missing(device);
     }
     return status;
 }

@@ -75,34 +75,33 @@ static enum pto_status parse_forced(struct pto_backend *device, const char *text
                                     int *out_aicore, struct pto_error *err)
 {
     size_t first = strcspn(text, "+");
-    *out_aicpu = find_name(aicpu_names, 3, text, first);
-    *out_aicore = -1;
-    int good = *out_aicpu >= 0;
-    if (text[first] == '+') {
-        *out_aicore = find_name(aicore_names, 2, text + first + 1, strlen(text + first + 1));
-        good = good && *out_aicore >= 0;
-    }
-    if (!good) {
+    int is_pair = text[first] == '+';
+    int aicpu = find_name(aicpu_names, 3, text, first);
+    int aicore =
+        is_pair ? find_name(aicore_names, 2, text + first + 1, strlen(text + first + 1)) : -1;
+    if (aicpu < 0 || (is_pair && aicore < 0)) {
         return pto_fail(err, PTO_E_RANGE,
                         "init: PTO_ASCEND_LAUNCH is '%s'; it must be json, rt or host, and may be "
                         "followed by +rt or +acl",
                         text);
     }
-    if (!has_aicpu_path(device->cann, (enum pto_ascend_aicpu_path) * out_aicpu)) {
-        return fail_missing("AICPU", aicpu_names[*out_aicpu],
-                            *out_aicpu == PTO_ASCEND_AICPU_JSON
+    enum pto_ascend_aicpu_path aicpu_path = (enum pto_ascend_aicpu_path)aicpu;
+    if (!has_aicpu_path(device->cann, aicpu_path)) {
+        return fail_missing("AICPU", aicpu_names[aicpu_path],
+                            aicpu_path == PTO_ASCEND_AICPU_JSON
                                 ? "aclrtLaunchKernelWithHostArgs, CANN 8.5"
                                 : "rtAicpuKernelLaunchExWithArgs of libruntime.so",
                             err);
     }
-    if (*out_aicore >= 0 &&
-        !has_aicore_path(device->cann, (enum pto_ascend_aicore_path) * out_aicore)) {
-        return fail_missing("AICore", aicore_names[*out_aicore],
-                            *out_aicore == PTO_ASCEND_AICORE_RT
+    if (is_pair && !has_aicore_path(device->cann, (enum pto_ascend_aicore_path)aicore)) {
+        return fail_missing("AICore", aicore_names[aicore],
+                            aicore == PTO_ASCEND_AICORE_RT
                                 ? "rtRegisterAllKernel and rtKernelLaunchWithHandleV2"
                                 : "aclrtBinaryLoadFromData, CANN 8.5",
                             err);
     }
+    *out_aicpu = aicpu;
+    *out_aicore = aicore;
     return PTO_OK;
 }
 

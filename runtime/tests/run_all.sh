@@ -82,6 +82,7 @@ gcc_tests() {
 python_tests() {
     cd "$ROOT"
     PYTHONPATH=$OUT/gcc/python PTO_TEST_KERNELS=$OUT/gcc/tests/kernels/kernel.o \
+        PTO_FAKE_CANN=$OUT/gcc/tests/fake_cann \
         PYTHONDONTWRITEBYTECODE=1 \
         "$python" -m pytest -q -p no:cacheprovider runtime/tests/python
 }
@@ -144,6 +145,11 @@ aarch64_build() {
     configure aarch64 -DPTO_BUILD_NPU=ON -DPTO_BUILD_TESTS=OFF \
         -DCMAKE_TOOLCHAIN_FILE="$ROOT/runtime/cmake/aarch64-linux-gnu.cmake"
     build aarch64
+}
+
+# The scheduler for the NPU, on an emulated processor.
+aarch64_run() {
+    "$ROOT/runtime/tests/aarch64/run.sh" "$OUT/aarch64" "$OUT/aarch64/run"
 }
 
 # The compiler of the AICore takes C++ only.
@@ -227,6 +233,7 @@ libcmocka-dev header:cmocka.h
 pkg-config command:pkg-config
 valgrind command:valgrind
 gcc-aarch64-linux-gnu command:aarch64-linux-gnu-gcc
+qemu-user command:qemu-aarch64
 libc6-dev-arm64-cross file:/usr/aarch64-linux-gnu/include/pthread.h
 PACKAGES
 
@@ -242,6 +249,7 @@ step clang_tests
 step asan
 step tsan
 step aarch64_build
+step aarch64_run
 step aicore_as_cxx
 step python_versions
 step pip_install

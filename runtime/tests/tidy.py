@@ -20,8 +20,9 @@ FUNCTION_LINES_MAX = 70
 
 SKIPPED_FOLDERS = re.compile(r"^(\.git|build(-.*)?|dist|\.venv|__pycache__|\..*_cache|\.hypothesis"
                              r"|\.cache|.*\.egg-info)$")
-TEXT_SUFFIXES = {".c", ".h", ".py", ".pyi", ".sh", ".cmake", ".in", ".md", ".toml", ".json", ".txt"}
-CODE_SUFFIXES = {".c", ".h", ".py", ".pyi", ".sh", ".cmake"}
+TEXT_SUFFIXES = {".c", ".h", ".cc", ".py", ".pyi", ".sh", ".cmake", ".in", ".md", ".toml", ".json",
+                 ".txt"}
+CODE_SUFFIXES = {".c", ".h", ".cc", ".py", ".pyi", ".sh", ".cmake"}
 TEXT_NAMES = {"Makefile", ".gitignore", ".clang-format", "run"}
 SPDX = "SPDX-License-Identifier: Apache-2.0"
 
@@ -205,7 +206,8 @@ def check_dead_files(files):
             spellings += [(text, rf"\}}/{re.escape(name)}\b") for folder, text in builds]
             if not any(re.search(pattern, text) for text, pattern in spellings):
                 report(path, 1, "no build file names this file")
-        elif not {name, re.sub(r"^(include|tests)/", "", name), path.name} & included:
+        elif (not {name, re.sub(r"^(include|tests)/", "", name), path.name} & included
+              and not any(f"}}/{name}" in text for _, text in builds)):
             report(path, 1, "nothing includes this file")
 
 

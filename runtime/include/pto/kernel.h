@@ -81,6 +81,29 @@ static inline PTO_AICORE float pto_arg_float(PTO_GM const uint64_t *args, uint32
     return both.value;
 }
 
+#if defined(__CCE_AICORE__)
+// AICore code is loaded without its data being relocated, so the way from a func_id to a kernel is
+// code: a specialization for each kernel, which the entry file puts into a tree of comparisons. The
+// records that describe the kernels are put into the file by the build.
+template <uint32_t func_id> struct pto_kernel_slot {
+    static constexpr bool is_used = false;
+    static PTO_AICORE int32_t run(PTO_GM const uint64_t *)
+    {
+        return 0;
+    }
+};
+
+#define PTO_KERNEL(func_id_, name_, ...)                            \
+    static PTO_AICORE int32_t name_(PTO_GM const uint64_t *args);   \
+    template <> struct pto_kernel_slot<(func_id_)> {                \
+        static constexpr bool is_used = true;                       \
+        static PTO_AICORE int32_t run(PTO_GM const uint64_t *args)  \
+        {                                                           \
+            return name_(args);                                     \
+        }                                                           \
+    };                                                              \
+    static PTO_AICORE int32_t name_(PTO_GM const uint64_t *args)
+#else
 // func_id 0..PTO_FUNC_ID_MAX, unique in a kernel.o; name is a C identifier of at most 43
 // characters.
 #define PTO_KERNEL(func_id_, name_, ...)                                                           \
@@ -106,5 +129,6 @@ static inline PTO_AICORE float pto_arg_float(PTO_GM const uint64_t *args, uint32
                    aligned(16))) static const struct pto_kernel_entry pto_kernel_entry_##name_ = { \
         (func_id_), name_};                                                                        \
     static PTO_AICORE int32_t name_(PTO_GM const uint64_t *args)
+#endif
 
 #endif // PTO_KERNEL_H

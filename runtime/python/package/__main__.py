@@ -2,6 +2,7 @@
 """Say what this installation is: python -m pto_runtime [--version].
 
 python -m pto_runtime explore SCRIPT runs a script's graphs on the explorer.
+python -m pto_runtime doctor checks this machine, and says what to do.
 """
 
 import argparse
@@ -9,7 +10,7 @@ import os
 import platform
 import sys
 
-from . import DEVICE_PROGRAM_DIR, DeviceRunner, Error, __version__, _core, _explore
+from . import DEVICE_PROGRAM_DIR, DeviceRunner, Error, __version__, _core, _doctor, _explore
 
 PROGRAMS = ("aicpu/libaicpu_graph_kernel.so", "aicore/kernel.o")
 BACKENDS = ("sim", "explore")
@@ -29,6 +30,8 @@ def try_backend(backend: str) -> str:
 def main() -> int:
     if sys.argv[1:2] == ["explore"]:
         return _explore.main(sys.argv[2:])
+    if sys.argv[1:2] == ["doctor"]:
+        return _doctor.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m pto_runtime", description=__doc__)
     parser.add_argument("--version", action="version", version=f"pto_runtime {__version__}")
     parser.parse_args()

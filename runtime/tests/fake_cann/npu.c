@@ -78,11 +78,27 @@ static void reply(uint32_t job, int32_t code, uint64_t handle)
     }
 }
 
+// Tells a program that asks by intrinsics which core this thread is; see tests/aicore/cce.h.
+static void set_core(const struct crew *crew, uint32_t index)
+{
+    int64_t *core = dlsym(crew->aicore->library, "cce_core");
+    if (core == NULL) {
+        return; // it takes tickets
+    }
+    uint32_t vector = index - crew->blocks;
+    int is_cube = index < crew->blocks;
+    core[0] = is_cube ? index : vector / 2;
+    core[1] = is_cube ? 0 : vector % 2;
+    core[2] = crew->blocks;
+    core[3] = index;
+}
+
 static int run_member(struct crew *crew, uint32_t index)
 {
     if (crew->aicore == NULL) {
         return crew->aicpu(crew->args) == 0 ? 0 : PTO_CANN_AICPU_EXCEPTION;
     }
+    set_core(crew, index);
     (index < crew->blocks ? crew->aicore->cube : crew->aicore->vector)(crew->parameter);
     return 0;
 }
