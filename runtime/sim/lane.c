@@ -20,14 +20,13 @@
 #define WAKE_WORK_NS 100000u
 #define WAKE_TASK_NS 100u
 #define HELPER_TASK_NS_MIN 50u
-// How long a lane should stay with one core: a step of a few tasks, so that what is left in the
-// ring at the end of a graph can go to another lane; a lane that is alone has only polling to come
-// back for.
-#define STEP_NS 2000u
+// How long a lane should stay with one core: a whole ring of short tasks, because each change of
+// hands moves cache lines between processors, but not so long that others wait for the scheduling
+// it would do in between. A lane that is alone has only polling to come back for.
+#define STEP_NS 160000u
 #define STEP_ALONE_NS 1600000u
 #define TURNS_PER_LOOK 16u
 #define IDLE_TURNS_MAX 1000u
-#define HELPER_PATIENCE_TURNS 8u
 
 // Alone, a lane needs no locks, and the hints no read-modify-write: of the cost of a short task
 // that is a third. Lane 0 goes in and out of it between two turns. Whoever else may step a program
@@ -301,11 +300,7 @@ static void begin_work(struct pto_sim_lane *lane)
 
 static bool lane_turn(struct pto_sim_lane *lane)
 {
-    // What a scheduler works with stays in lane 0's cache, unless that is inside a long step.
-    bool scheduled = false;
-    if (lane->index == 0 || lane->idle_turns >= HELPER_PATIENCE_TURNS) {
-        scheduled = pto__sim_step_schedulers(lane->device, lane->exclusive);
-    }
+    bool scheduled = pto__sim_step_schedulers(lane->device, lane->exclusive);
     if (scheduled && lane->index != 0) {
         wake_caller(lane->device);
     }
