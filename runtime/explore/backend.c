@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "abi/program.h"
 #include "base/error.h"
@@ -219,8 +220,17 @@ static enum pto_status download(struct pto_backend *device, void *host, uint64_t
 struct snapshot {
     uint8_t *bytes;
     uint8_t *host_written;
+    uint8_t *written;
     uint64_t size_bytes;
 };
+
+static void snapshot_drop(struct snapshot *snapshot)
+{
+    free(snapshot->bytes);
+    free(snapshot->host_written);
+    free(snapshot->written);
+    *snapshot = (struct snapshot){0};
+}
 
 static enum pto_status snapshot_take(struct snapshot *snapshot, const struct pto_arena *arena,
                                      struct pto_error *err)
@@ -233,23 +243,24 @@ static enum pto_status snapshot_take(struct snapshot *snapshot, const struct pto
     uint64_t line_count = snapshot->size_bytes / PTO_CACHE_LINE_SIZE + 1;
     snapshot->bytes = malloc(snapshot->size_bytes + 1);
     snapshot->host_written = malloc(line_count);
-    if (snapshot->bytes == NULL || snapshot->host_written == NULL) {
-        free(snapshot->bytes);
-        free(snapshot->host_written);
-        *snapshot = (struct snapshot){0};
+    snapshot->written = malloc(line_count);
+    if (snapshot->bytes == NULL || snapshot->host_written == NULL || snapshot->written == NULL) {
+        snapshot_drop(snapshot);
         return pto_fail_no_host_memory(err, "a copy of the explorer's device memory",
                                        snapshot->size_bytes);
     }
     memcpy(snapshot->bytes, arena->base, snapshot->size_bytes);
     memcpy(snapshot->host_written, arena->host_written, line_count);
+    memcpy(snapshot->written, arena->written, line_count);
     return PTO_OK;
 }
 
 static void snapshot_restore(const struct snapshot *snapshot, struct pto_arena *arena)
 {
     memcpy(arena->base, snapshot->bytes, snapshot->size_bytes);
-    memcpy(arena->host_written, snapshot->host_written,
-           snapshot->size_bytes / PTO_CACHE_LINE_SIZE + 1);
+    uint64_t line_count = snapshot->size_bytes / PTO_CACHE_LINE_SIZE + 1;
+    memcpy(arena->host_written, snapshot->host_written, line_count);
+    memcpy(arena->written, snapshot->written, line_count);
 }
 
 static enum pto_status fail_finding(const struct pto_backend *device, uint64_t seed,
@@ -277,8 +288,41 @@ static void log_end(const struct pto_backend *device, uint64_t done, enum pto_st
     }
 }
 
-// How many schedules between two looks at the caller's poll function.
-#define POLL_INTERVAL 256u
+// Runs a schedule that was found wrong once more and writes what happens to a file. The finding is
+// the answer to the caller; that its timeline could not be written goes to the log.
+static void write_timeline(const struct pto_backend *device, const struct pto_explore_run *run,
+                           const char *path)
+{
+    struct pto_explore_trace trace = {.timeline = true};
+    struct pto_explore_run again = *run;
+    struct pto_explore_result result;
+    again.trace = &trace;
+    bool written = false;
+    if (pto__explorer_run(device->explorer, &again, &result, NULL) == PTO_OK && !trace.failed) {
+        FILE *file = fopen(path, "w");
+        if (file != NULL) {
+            written = fwrite(trace.text, 1, trace.length, file) == trace.length;
+            written = fclose(file) == 0 && written;
+        }
+    }
+    if (device->log != NULL) {
+        char text[400];
+        snprintf(text, sizeof(text), "%s the timeline of seed %" PRIu64 " to %.300s",
+                 written ? "wrote" : "could not write", run->seed, path);
+        device->log(device->log_context, written ? PTO_LOG_INFO : PTO_LOG_WARNING, text);
+    }
+    pto__explore_trace_free(&trace);
+}
+
+// How often the caller's poll function is asked, between schedules.
+#define POLL_INTERVAL_NS UINT64_C(50000000)
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 static enum pto_status run_schedules(struct pto_backend *device,
                                      const struct pto_launch_request *request,
@@ -299,27 +343,37 @@ static enum pto_status run_schedules(struct pto_backend *device,
     };
     struct snapshot snapshot = {0};
     uint64_t done = 0;
-    enum pto_status status = device->schedules > 1 ? snapshot_take(&snapshot, arena, err) : PTO_OK;
+    uint64_t next_poll_ns = 0;
+    const char *timeline = getenv("PTO_EXPLORE_TIMELINE");
+    timeline = timeline != NULL && *timeline != '\0' ? timeline : NULL;
+    enum pto_status status =
+        device->schedules > 1 || timeline != NULL ? snapshot_take(&snapshot, arena, err) : PTO_OK;
     for (uint64_t i = 0; status == PTO_OK && i < device->schedules; i++) {
         if (i != 0) {
             snapshot_restore(&snapshot, arena);
         }
-        if (i % POLL_INTERVAL == 0 && request->poll != NULL &&
-            request->poll(request->poll_context) != 0) {
-            out->report.status = PTO_REPORT_STOPPED;
-            break;
+        if (request->poll != NULL && now_ns() >= next_poll_ns) {
+            next_poll_ns = now_ns() + POLL_INTERVAL_NS;
+            if (request->poll(request->poll_context) != 0) {
+                out->report = (struct pto_report){
+                    .status = PTO_REPORT_STOPPED, .core = PTO_NO_TASK, .task = PTO_NO_TASK};
+                break;
+            }
         }
         run.seed = device->seed + i;
         status = pto__explorer_run(device->explorer, &run, &result, err);
         if (status == PTO_OK && result.finding.kind != PTO_FINDING_NONE) {
+            if (timeline != NULL) {
+                snapshot_restore(&snapshot, arena);
+                write_timeline(device, &run, timeline);
+            }
             status = fail_finding(device, run.seed, &result, err);
         }
         out->report = result.report;
         done++;
     }
     log_end(device, done, status);
-    free(snapshot.bytes);
-    free(snapshot.host_written);
+    snapshot_drop(&snapshot);
     return status;
 }
 

@@ -202,6 +202,7 @@ static void switch_to(struct pto_model *model, uint32_t next)
     struct pto_model_agent *from = pto__current(model);
     struct pto_model_agent *to = &model->agents[next];
     model->current = next;
+    model->agent = to;
     if (from != to) {
         pto__coroutine_switch(&from->coroutine, &to->coroutine);
     }

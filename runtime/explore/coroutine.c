@@ -14,6 +14,28 @@
 #define MAP_ANONYMOUS MAP_ANON
 #endif
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDER_ADDRESS_SANITIZER 1
+#endif
+#endif
+
+// A coroutine that is given up leaves frames behind that AddressSanitizer still guards.
+#if defined(__SANITIZE_ADDRESS__) || defined(UNDER_ADDRESS_SANITIZER)
+#include <sanitizer/asan_interface.h>
+
+static void forget_frames(struct pto_coroutine *coroutine)
+{
+    uint64_t page = coroutine->mapping_bytes - PTO_COROUTINE_STACK_BYTES;
+    __asan_unpoison_memory_region(coroutine->mapping + page, PTO_COROUTINE_STACK_BYTES);
+}
+#else
+static void forget_frames(struct pto_coroutine *coroutine)
+{
+    (void)coroutine;
+}
+#endif
+
 #if defined(__x86_64__) || defined(__aarch64__)
 
 void pto__coroutine_jump(void **from, void *to);
@@ -131,6 +153,7 @@ static void free_context(struct pto_coroutine *coroutine)
 
 void pto__coroutine_prepare(struct pto_coroutine *coroutine, void (*entry)(void *), void *argument)
 {
+    forget_frames(coroutine);
     coroutine->context =
         first_frame(coroutine->mapping + coroutine->mapping_bytes, entry, argument);
 }
@@ -175,6 +198,7 @@ void pto__coroutine_prepare(struct pto_coroutine *coroutine, void (*entry)(void 
 {
     struct start *start = coroutine->context;
     uint64_t address = (uint64_t)(uintptr_t)start;
+    forget_frames(coroutine);
     start->entry = entry;
     start->argument = argument;
     getcontext(&start->context);

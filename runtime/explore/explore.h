@@ -66,8 +66,10 @@ struct pto_explore_finding {
     char text[PTO_FINDING_TEXT_SIZE];
 };
 
-// Lines of text, one for each step; grows as needed.
+// What happened, in order; grows as needed.
 struct pto_explore_trace {
+    bool timeline; // JSON for Perfetto; otherwise a line of text for each access
+    uint64_t events;
     char *text;
     size_t length;
     size_t capacity;

@@ -271,6 +271,7 @@ static void run_agents(struct pto_model *model)
     pto__choose_begin(model);
     // The first to run is chosen as any other.
     model->current = pto__random_below(&model->random, model->agent_count);
+    model->agent = &model->agents[model->current];
     model->running = true;
     pto__coroutine_switch(&model->main, &pto__current(model)->coroutine);
     model->running = false;
@@ -293,6 +294,9 @@ enum pto_status pto__explorer_run(struct pto_explorer *explorer, const struct pt
     begin_agents(model, run);
     if (pto__lines_begin(model) && pto__tasks_begin(model)) {
         struct pto_model *outer = pto__model;
+        if (model->trace != NULL) {
+            pto__trace_begin(model);
+        }
         pto__model = model;
         run_agents(model);
         pto__model = outer;
@@ -301,6 +305,9 @@ enum pto_status pto__explorer_run(struct pto_explorer *explorer, const struct pt
             out_result->report = model->block->report;
             pto__check_end(model);
             pto__check_tasks(model);
+        }
+        if (model->trace != NULL) {
+            pto__trace_end(model);
         }
         pto__lines_end(model);
     }

@@ -78,6 +78,18 @@ static void load_barrier(struct pto_model *model, struct pto_model_agent *agent)
     agent->early_count = 0;
 }
 
+// A thread's own store that has not left its buffer is the newest for the thread, whatever others
+// have stored since: it will arrive after that.
+static bool is_buffered(const struct pto_model_agent *agent, uint32_t line, uint32_t word)
+{
+    for (uint32_t i = 0; i < agent->buffer_count; i++) {
+        if (agent->buffer[i].line == line && agent->buffer[i].word == word) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static uint32_t load_word(struct pto_model *model, struct pto_model_agent *agent,
                           const void *address, enum pto_read_kind kind, uint32_t *out_version)
 {
@@ -88,12 +100,14 @@ static uint32_t load_word(struct pto_model *model, struct pto_model_agent *agent
         agent->idle_count < 4) {
         seen = load_early(model, agent, line, word, seen);
     }
-    pto__check_read(model, agent, line, word, seen, kind);
+    if (kind == PTO_READ_PLAIN || !is_buffered(agent, line, word)) {
+        pto__check_read(model, agent, line, word, seen, kind);
+    }
     if (kind == PTO_READ_FLAG) {
         note_poll(model, agent, line, word, seen);
     }
     if (model->trace != NULL) {
-        pto__trace(model, agent, agent->site, line, word, seen);
+        pto__trace(model, agent, line, word, seen);
     }
     *out_version = seen;
     return pto__value(model, line, word, seen);
@@ -188,7 +202,7 @@ static void store(struct pto_model *model, struct pto_model_agent *agent, const 
     uint32_t version = pto__write(model, agent, line, word, value, release, modifies);
     put(model, agent, line, word, version);
     if (model->trace != NULL) {
-        pto__trace(model, agent, agent->site, line, word, version);
+        pto__trace(model, agent, line, word, version);
     }
 }
 
@@ -298,6 +312,9 @@ static uint64_t cpu_access(struct pto_model *model, struct pto_model_agent *agen
         return 0;
     case PTO_EXPLORE_CPU_REFRESH:
         pto__point(model);
+        if (model->trace != NULL) {
+            pto__trace_operation(model, agent);
+        }
         if (variant == 0) {
             pto__cpu_refresh(model, agent, address, value);
             load_barrier(model, agent);
@@ -350,7 +367,13 @@ static uint64_t core_access(struct pto_model *model, struct pto_model_agent *age
     case PTO_EXPLORE_CORE_WRITE_LINE:
     case PTO_EXPLORE_CORE_FLUSH:
     case PTO_EXPLORE_CORE_BARRIER:
-        pto__point(model);
+        // Begun, they change nothing that others see; what completes them does.
+        if (model->yield_always || agent->site->operation == PTO_EXPLORE_CORE_BARRIER) {
+            pto__point(model);
+        }
+        if (model->trace != NULL) {
+            pto__trace_operation(model, agent);
+        }
         if (variant == 0) {
             core_cache(model, agent, address);
         }
@@ -371,7 +394,7 @@ uint64_t pto__explore_access(const struct pto_explore_site *site, const void *ad
                              uint64_t value)
 {
     struct pto_model *model = pto__model;
-    struct pto_model_agent *agent = pto__current(model);
+    struct pto_model_agent *agent = model->agent;
     agent->site = site;
     if (address != NULL && !pto__arena_holds(model->arena, (uint64_t)(uintptr_t)address)) {
         if (site->operation >= PTO_EXPLORE_KERNEL_READ) {

@@ -189,8 +189,9 @@ struct pto_model {
     uint32_t scheduler_count; // AICPU entries, which may be more than the launch asks for
     uint32_t core_count;
     uint32_t current;
-    uint64_t runnable; // one bit for each agent
-    uint32_t active;   // agents that are not DONE
+    struct pto_model_agent *agent; // the current one
+    uint64_t runnable;             // one bit for each agent
+    uint32_t active;               // agents that are not DONE
     uint32_t active_schedulers;
     uint32_t step;
     uint32_t step_limit;
@@ -227,7 +228,7 @@ struct pto_model {
 
 static inline struct pto_model_agent *pto__current(struct pto_model *model)
 {
-    return &model->agents[model->current];
+    return model->agent;
 }
 
 static inline bool pto__chance(struct pto_model *model, uint32_t mask)
@@ -319,10 +320,14 @@ extern _Thread_local struct pto_model *pto__model __attribute__((tls_model("init
 void pto__violate(struct pto_model *model, const struct pto_explore_finding *finding);
 void pto__report_deadlock(struct pto_model *model);
 
-// trace.c
-void pto__trace(struct pto_model *model, const struct pto_model_agent *agent,
-                const struct pto_explore_site *site, uint32_t line, uint32_t word,
-                uint32_t version);
+// trace.c, all only while model->trace is set
+void pto__trace_begin(struct pto_model *model);
+void pto__trace_end(struct pto_model *model);
+void pto__trace(struct pto_model *model, const struct pto_model_agent *agent, uint32_t line,
+                uint32_t word, uint32_t version);
+void pto__trace_operation(struct pto_model *model, const struct pto_model_agent *agent);
+void pto__trace_task(struct pto_model *model, const struct pto_model_agent *agent, uint32_t task,
+                     bool begins);
 
 static inline uint32_t pto__value(const struct pto_model *model, uint32_t line, uint32_t word,
                                   uint32_t version)

@@ -311,39 +311,3 @@ void pto__report_deadlock(struct pto_model *model)
            (unsigned)model->run->task_count);
     pto__violate(model, &finding);
 }
-
-void pto__trace(struct pto_model *model, const struct pto_model_agent *agent,
-                const struct pto_explore_site *site, uint32_t line, uint32_t word, uint32_t version)
-{
-    struct pto_explore_trace *trace = model->trace;
-    char name[96];
-    char entry[320];
-    pto__name_word(model, line, word, name, sizeof(name));
-    int length = snprintf(entry, sizeof(entry), "%u\t%s %u\t%s\t%s\t0x%x\tversion %u\t%s:%u\n",
-                          (unsigned)model->step, agent->is_core ? "core" : "scheduler",
-                          (unsigned)agent->index, operation_names[site->operation], name,
-                          (unsigned)pto__value(model, line, word, version), (unsigned)version,
-                          pto__explore_file_name(site->file), (unsigned)site->line);
-    if (length <= 0 || trace->failed) {
-        return;
-    }
-    size_t needed = trace->length + (size_t)length + 1;
-    if (needed > trace->capacity) {
-        size_t capacity = needed * 2 + 4096;
-        char *text = realloc(trace->text, capacity);
-        if (text == NULL) {
-            trace->failed = true;
-            return;
-        }
-        trace->text = text;
-        trace->capacity = capacity;
-    }
-    memcpy(trace->text + trace->length, entry, (size_t)length + 1);
-    trace->length += (size_t)length;
-}
-
-void pto__explore_trace_free(struct pto_explore_trace *trace)
-{
-    free(trace->text);
-    *trace = (struct pto_explore_trace){0};
-}

@@ -49,6 +49,9 @@ void pto__task_begin(struct pto_model *model, struct pto_model_agent *agent, uin
 {
     struct pto_explore_finding finding = {
         .agent = agent->id, .other = PTO_AGENT_HOST, .site = agent->site, .task = task};
+    if (model->trace != NULL) {
+        pto__trace_task(model, agent, task, true);
+    }
     agent->task = task;
     agent->tasks++;
     agent->block_bytes = 0;
@@ -90,6 +93,9 @@ void pto__task_begin(struct pto_model *model, struct pto_model_agent *agent, uin
 
 void pto__task_end(struct pto_model *model, struct pto_model_agent *agent, uint32_t task)
 {
+    if (model->trace != NULL) {
+        pto__trace_task(model, agent, task, false);
+    }
     model->tasks[task].ended = true;
     agent->task = PTO_NO_TASK;
 }

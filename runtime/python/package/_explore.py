@@ -22,6 +22,7 @@ def main(arguments: List[str]) -> int:
     parser.add_argument("--seeds", type=int, default=10000, help="schedules of each run (10000)")
     parser.add_argument("--seed", type=int, default=0, help="the first seed (0)")
     parser.add_argument("--profile", choices=PROFILES, default="a2a3", help="the hardware (a2a3)")
+    parser.add_argument("--timeline", help="write what led to a fault here, for ui.perfetto.dev")
     parser.add_argument("script", help="a Python file; it must not name a backend of its own")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the script's own")
     options = parser.parse_args(arguments)
@@ -31,6 +32,8 @@ def main(arguments: List[str]) -> int:
     os.environ["PTO_EXPLORE_SCHEDULES"] = str(options.seeds)
     os.environ["PTO_EXPLORE_SEED"] = str(options.seed)
     os.environ["PTO_EXPLORE_PROFILE"] = options.profile
+    if options.timeline:
+        os.environ["PTO_EXPLORE_TIMELINE"] = os.path.abspath(options.timeline)
     sys.argv = [options.script, *options.arguments]
     sys.path[0] = os.path.dirname(os.path.abspath(options.script))
     begin = time.monotonic()

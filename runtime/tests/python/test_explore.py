@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The explorer from Python: init's arguments, what it finds, and the command."""
 
+import json
 import os
 import subprocess
 import sys
@@ -100,14 +101,23 @@ runner.finalize()
 def test_command(tmp_path, edge):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.replace("EDGE", str(edge)))
+    timeline = tmp_path / "timeline.json"
     result = subprocess.run(
-        [sys.executable, "-m", "pto_runtime", "explore", "--seeds", "1000", str(script)],
+        [sys.executable, "-m", "pto_runtime", "explore", "--seeds", "1000", "--timeline",
+         str(timeline), str(script)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=60,
         env=dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(pto_runtime.__file__))))
     assert result.stdout.splitlines()[0] == "explore"
     if edge:
         assert result.returncode == 0, result.stderr
         assert "nothing found; 1000 schedules" in result.stdout
+        assert not timeline.exists()
     else:
         assert result.returncode == 1
         assert "an edge between the two tasks" in result.stderr
+        events = json.loads(timeline.read_text())
+        rows = {event["args"]["name"] for event in events if event["name"] == "thread_name"}
+        assert rows == {"scheduler 0", "core 0", "core 1", "core 2"}
+        assert events[-1]["name"] == "finding"
+        assert events[-1]["args"]["text"] in result.stderr
+        assert {"task 0", "task 1"} <= {event["name"] for event in events}

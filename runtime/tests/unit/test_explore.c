@@ -247,9 +247,18 @@ static void test_kernel_case(const struct kernel_case *it)
     pto_runner_destroy(runner);
 }
 
+// Other sanitizers exclude the one whose calls the explorer needs.
+static void need_instrumented_kernels(void)
+{
+    if (!PTO_TEST_INSTRUMENTED) {
+        skip();
+    }
+}
+
 static void test_overrun(void **state)
 {
     (void)state;
+    need_instrumented_kernels();
     static const char expected[] = "past the end of the block";
     for (size_t i = 0; i < 2; i++) {
         struct pto_runner *runner = open_with(PTO_TEST_KERNELS, "a5", 1);
@@ -274,6 +283,7 @@ static void test_overrun(void **state)
 static void test_kernels(void **state)
 {
     (void)state;
+    need_instrumented_kernels();
     static const struct kernel_case cases[] = {
         {"ordered", 0, 0, 16, 1, 0, NULL},
         {"lines of their own", 0, 16, 16, 0, 0, NULL},
