@@ -38,7 +38,9 @@ void pto__ascend_stages_destroy(struct pto_backend *device)
             cann->aclrtDestroyStream(stage->stream) != PTO_CANN_OK) {
             atomic_store(&device->broken, 1);
         }
-        if (stage->memory != NULL && cann->aclrtFreeHost(stage->memory) != PTO_CANN_OK) {
+        // Twice, because host memory is the one thing that no reset gives back.
+        if (stage->memory != NULL && cann->aclrtFreeHost(stage->memory) != PTO_CANN_OK &&
+            cann->aclrtFreeHost(stage->memory) != PTO_CANN_OK) {
             atomic_store(&device->broken, 1);
         }
         *stage = (struct pto_ascend_stage){0};

@@ -242,6 +242,22 @@ static void destroy_stream(struct pto_backend *device, void **stream)
     *stream = NULL;
 }
 
+static void reset(struct pto_backend *device)
+{
+    const struct pto_cann *cann = device->cann;
+    // A device in an unknown state stays in it through an ordinary reset. One that somebody else
+    // reset by force is well, and may be in use again.
+    if ((!atomic_load(&device->broken) || device->is_lost) &&
+        cann->aclrtResetDevice(device->device_id) == PTO_CANN_OK) {
+        return;
+    }
+    if (cann->aclrtResetDeviceForce(device->device_id) != PTO_CANN_OK) {
+        pto__ascend_log(device, PTO_LOG_WARNING,
+                        "device %d could not be reset; other programs may find it unusable",
+                        (int)device->device_id);
+    }
+}
+
 // Undoes as much of an opening as was done. Bound, if there is a context: without one nothing but
 // the device itself was opened.
 static void tear_down(struct pto_backend *device)
@@ -254,15 +270,7 @@ static void tear_down(struct pto_backend *device)
         pto__ascend_stages_destroy(device);
         pto__ascend_pool_destroy(device, device->pool);
         device->pool = NULL;
-        // A device in an unknown state stays in it through an ordinary reset.
-        if (atomic_load(&device->broken) ||
-            device->cann->aclrtResetDevice(device->device_id) != PTO_CANN_OK) {
-            if (device->cann->aclrtResetDeviceForce(device->device_id) != PTO_CANN_OK) {
-                pto__ascend_log(device, PTO_LOG_WARNING,
-                                "device %d could not be reset; other programs may find it unusable",
-                                (int)device->device_id);
-            }
-        }
+        reset(device);
     }
     pthread_mutex_destroy(&device->copy_mutex);
     free(device->block);
@@ -402,7 +410,9 @@ void pto__ascend_close(struct pto_backend *device)
 {
     struct pto_ascend_binding binding;
     if (pto__ascend_bind(device, &binding, NULL) != PTO_OK) {
+        // The context ended under us. Giving back pinned memory takes one.
         atomic_store(&device->broken, 1);
+        device->is_lost = device->cann->aclrtSetDevice(device->device_id) == PTO_CANN_OK;
     }
     if (binding.previous == device->context) {
         binding.previous = NULL; // it ends here

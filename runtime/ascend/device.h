@@ -62,7 +62,8 @@ struct pto_backend {
     // Constant while open.
     const struct pto_cann *cann;
     int32_t device_id;
-    int is_set; // 1: aclrtSetDevice was called, and its reset is due
+    int is_set;  // 1: aclrtSetDevice was called, and its reset is due
+    int is_lost; // 1: another user of this process reset the device, and all that was on it is gone
     void *context;
     uint32_t core_count;
     uint32_t block_count; // blocks of one cube and two vector cores

@@ -93,7 +93,7 @@ static enum pto_status parse_forced(struct pto_backend *device, const char *text
                                 : "rtAicpuKernelLaunchExWithArgs of libruntime.so",
                             err);
     }
-    if (is_pair && !has_aicore_path(device->cann, (enum pto_ascend_aicore_path)aicore)) {
+    if (aicore >= 0 && !has_aicore_path(device->cann, (enum pto_ascend_aicore_path)aicore)) {
         return fail_missing("AICore", aicore_names[aicore],
                             aicore == PTO_ASCEND_AICORE_RT
                                 ? "rtRegisterAllKernel and rtKernelLaunchWithHandleV2"

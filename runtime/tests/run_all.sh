@@ -155,6 +155,23 @@ aarch64_run() {
     "$ROOT/runtime/tests/aarch64/run.sh" "$OUT/aarch64" "$OUT/aarch64/run"
 }
 
+# The programs for an NPU by a toolkit's compilers: stand-ins that take the same options. What they
+# make of the AICore's program runs on the stand-in for CANN.
+ascend_build() {
+    ASCEND_HOME_PATH=$ROOT/runtime/tests/fake_cann/toolkit
+    export ASCEND_HOME_PATH
+    configure ascend -DCMAKE_C_COMPILER=gcc -DBUILD_PYTHON_BINDINGS=ON \
+        -DPython3_EXECUTABLE="$python" -DPTO_BUILD_TESTS=OFF -DPTO_BUILD_EXAMPLES=OFF
+    build ascend
+    aarch64-linux-gnu-readelf -h "$OUT/ascend/aicpu/libaicpu_graph_kernel.so" | grep -q AArch64
+    readelf -h "$OUT/ascend/aicore/kernel.o" | grep -q 'Machine:.*0x1029'
+    test -f "$OUT/ascend/sim/aicpu/libaicpu_graph_kernel.so"
+    test -f "$OUT/ascend/sim/aicore/kernel.o"
+    # The scheduler is for ARM: on the stand-in, the host does its work.
+    PYTHONPATH=$OUT/ascend/python ASCEND_HOME_PATH=$OUT/gcc/tests/fake_cann/ascend/v85 \
+        PTO_ASCEND_LAUNCH=host "$python" -m pto_runtime doctor --cores 9
+}
+
 # The compiler of the AICore takes C++ only.
 aicore_as_cxx() {
     cd "$ROOT/runtime"
@@ -253,6 +270,7 @@ step asan
 step tsan
 step aarch64_build
 step aarch64_run
+step ascend_build
 step aicore_as_cxx
 step python_versions
 step pip_install
