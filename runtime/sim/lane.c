@@ -18,8 +18,8 @@
 #define CALLER_SLEEP_NS 10000000u
 // What a wake must bring in, and the mean task length from which two lanes beat one.
 #define WAKE_WORK_NS 100000u
-#define WAKE_TASK_NS 100u
-#define HELPER_TASK_NS_MIN 50u
+#define WAKE_TASK_NS 150u
+#define HELPER_TASK_NS_MIN 100u
 // How long a lane should stay with one core: a whole ring of short tasks, because each change of
 // hands moves cache lines between processors, but not so long that others wait for the scheduling
 // it would do in between. A lane that is alone has only polling to come back for.
