@@ -14,8 +14,9 @@ void pto__runner_fail(struct pto_runner *runner, const struct pto_error *err)
     pthread_mutex_lock(&runner->ledger_mutex);
     if (atomic_load(&runner->state) == PTO_RUNNER_READY) {
         runner->failure = *err;
-        runner->failed_run =
-            atomic_load(&runner->run_thread) != 0 ? atomic_load(&runner->run_count) : 0;
+        runner->failed_run = atomic_load(&runner->run_thread) == pto__this_thread()
+                                 ? atomic_load(&runner->run_count)
+                                 : 0;
         atomic_store(&runner->state, PTO_RUNNER_FAILED);
     }
     pthread_mutex_unlock(&runner->ledger_mutex);

@@ -328,7 +328,6 @@ enum pto_status pto__sim_launch(struct pto_backend *device,
     (void)err;
     *out = (struct pto_launch_outcome){0};
     pto__sim_wait_outside(device);
-    device->task_count = request->task_count;
     device->scheduler_count = request->scheduler_count;
     fill_block(device, request);
     begin_programs(device);

@@ -88,7 +88,6 @@ struct pto_backend {
     struct pto_sim_lane *lanes;         // lane_count
 
     // The launch. Written by the caller of run() while no helper is inside.
-    uint32_t task_count;
     uint32_t scheduler_count;
 
     // Between lanes. `open` and `inside` keep helpers out while the caller prepares a launch: a
