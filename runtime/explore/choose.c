@@ -54,6 +54,9 @@ void pto__choose_begin(struct pto_model *model)
                                                   PTO_POLICY_PCT,     PTO_POLICY_ROUND_ROBIN};
     struct pto_model_scheduling *it = &model->scheduling;
     pto__random_seed(&model->random, model->run->seed);
+    model->next_event = model->run->hasty_clock         ? 0
+                        : model->run->stop_at_step != 0 ? model->run->stop_at_step
+                                                        : model->step_limit;
     model->host_dma_unseen = model->run->profile != PTO_PROFILE_A5;
     model->yield_always = model->run->profile == PTO_PROFILE_PARANOID;
     uint32_t drawn = pto__random_below(&model->random, 6);
@@ -82,11 +85,15 @@ void pto__choose_begin(struct pto_model *model)
 
 static uint32_t random_runnable(struct pto_model *model)
 {
+    uint64_t left = model->runnable;
+    if ((left & (left + 1)) == 0) { // the first of the agents, none left out
+        return pto__random_below(&model->random, (uint32_t)__builtin_ctzll(left + 1));
+    }
     uint32_t count = 0;
-    for (uint64_t left = model->runnable; left != 0; left &= left - 1) {
+    for (; left != 0; left &= left - 1) {
         count++;
     }
-    uint64_t left = model->runnable;
+    left = model->runnable;
     for (uint32_t n = pto__random_below(&model->random, count); n != 0; n--) {
         left &= left - 1;
     }
@@ -177,8 +184,8 @@ static void background(struct pto_model *model)
 // The host's request arrives by DMA: memory has it, the AICPU's cached copy does not.
 static void request_stop(struct pto_model *model)
 {
-    uint32_t word;
-    uint32_t line = pto__line_at(model, &model->block->control.stop, &word);
+    uint32_t line = pto__line_at(model, &model->block->control.stop);
+    uint32_t word = pto__word_at(&model->block->control.stop);
     struct pto_model_write *writes = pto__grow(model, model->writes, &model->write_capacity,
                                                model->write_count + 1, sizeof(*model->writes));
     model->writes = writes;
@@ -215,9 +222,9 @@ void pto__stop(struct pto_model *model)
     pto__coroutine_switch(&from->coroutine, &model->main);
 }
 
-static void count_step(struct pto_model *model)
+// What comes with certain steps, and the end of them.
+static PTO_COLD void step_event(struct pto_model *model)
 {
-    model->step++;
     if (model->step >= model->step_limit) {
         pto__violate(model, &(struct pto_explore_finding){
                                 .kind = PTO_FINDING_ENDLESS,
@@ -234,6 +241,13 @@ static void count_step(struct pto_model *model)
     }
     if (model->run->hasty_clock && pto__chance(model, 63)) {
         model->clock_ns += model->run->timeout_ns / 2;
+    }
+}
+
+static inline void count_step(struct pto_model *model)
+{
+    if (++model->step >= model->next_event) {
+        step_event(model);
     }
 }
 

@@ -21,13 +21,9 @@ static void list(struct pto_model *model, struct pto_model_agent *agent, uint32_
 }
 
 // Until the cache was flushed, a line may be there from before the launch.
-static struct pto_model_copy *fill(struct pto_model *model, struct pto_model_agent *agent,
-                                   uint32_t line)
+static void load_line(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
+                      struct pto_model_copy *copy)
 {
-    struct pto_model_copy *copy = pto__copy(model, line, agent);
-    if (copy->valid) {
-        return copy;
-    }
     bool old = !copy->known && !agent->flushed && model->start_poisoned && pto__chance(model, 1);
     if (old) {
         memset(copy->held, 0, sizeof(copy->held)); // PTO_VERSION_OLD
@@ -38,6 +34,15 @@ static struct pto_model_copy *fill(struct pto_model *model, struct pto_model_age
     copy->known = true;
     copy->dirty = 0;
     list(model, agent, line, copy);
+}
+
+static inline struct pto_model_copy *fill(struct pto_model *model, struct pto_model_agent *agent,
+                                          uint32_t line)
+{
+    struct pto_model_copy *copy = pto__copy(model, line, agent);
+    if (!copy->valid) {
+        load_line(model, agent, line, copy);
+    }
     return copy;
 }
 
@@ -65,9 +70,13 @@ static void write_back(struct pto_model *model, struct pto_model_agent *agent, u
     }
     uint32_t dirty = copy->dirty;
     copy->valid = false;
+    if (dirty == 0) {
+        return;
+    }
     copy->dirty = 0;
-    for (uint32_t word = 0; dirty != 0 && word < PTO_MODEL_WORDS; word++) {
-        uint32_t before = model->lines[line].memory[word];
+    const uint32_t *memory = model->lines[line].memory;
+    for (uint32_t word = 0; word < PTO_MODEL_WORDS; word++) {
+        uint32_t before = memory[word];
         if (copy->held[word] == before) {
             continue;
         }

@@ -272,6 +272,7 @@ static void run_agents(struct pto_model *model)
     // The first to run is chosen as any other.
     model->current = pto__random_below(&model->random, model->agent_count);
     model->agent = &model->agents[model->current];
+    model->quick = !model->yield_always && model->trace == NULL;
     model->running = true;
     pto__coroutine_switch(&model->main, &pto__current(model)->coroutine);
     model->running = false;
