@@ -146,7 +146,7 @@ static uint32_t next_in_search(struct pto_model *model)
     return (uint32_t)__builtin_ctzll(others);
 }
 
-static uint32_t next_agent(struct pto_model *model)
+static uint32_t next_by_policy(struct pto_model *model)
 {
     struct pto_model_scheduling *it = &model->scheduling;
     switch (it->policy) {
@@ -163,17 +163,70 @@ static uint32_t next_agent(struct pto_model *model)
     }
 }
 
+// By default the current agent goes on, else the next one in turn that can.
+static PTO_COLD uint32_t next_by_script(struct pto_model *model)
+{
+    uint64_t above = model->runnable & ~((UINT64_C(1) << model->current) - 1);
+    uint32_t by_default = (uint32_t)__builtin_ctzll(above != 0 ? above : model->runnable);
+    uint32_t chosen = model->script->replays ? PTO_NO_AGENT : next_by_policy(model);
+    return pto__decide_agent(model, PTO_DECIDE_NEXT, model->runnable, by_default, chosen);
+}
+
+static inline uint32_t next_agent(struct pto_model *model)
+{
+    return model->script != NULL ? next_by_script(model) : next_by_policy(model);
+}
+
+static void drain(struct pto_model *model, struct pto_model_agent *agent)
+{
+    if (agent->is_core) {
+        pto__core_complete_one(model, agent);
+    } else {
+        pto__cpu_drain_one(model, agent);
+    }
+}
+
+// As below, by the script or into it.
+static PTO_COLD void background_by_script(struct pto_model *model)
+{
+    bool draws = !model->script->replays;
+    uint32_t drawn = draws ? pto__random_next(&model->random) : 0;
+    uint64_t possible = 0;
+    uint32_t chosen = PTO_NO_AGENT;
+    for (uint32_t i = 0; i < model->agent_count; i++) {
+        const struct pto_model_agent *agent = &model->agents[i];
+        possible |= (uint64_t)(agent->buffer_count + agent->pending_count != 0) << i;
+    }
+    if (draws && model->drain_mask != UINT32_MAX && (drawn & model->drain_mask) == 0) {
+        chosen = pto__random_below(&model->random, model->agent_count);
+    }
+    chosen = pto__decide_agent(model, PTO_DECIDE_DRAIN, possible, PTO_NO_AGENT, chosen);
+    if (chosen != PTO_NO_AGENT) {
+        drain(model, &model->agents[chosen]);
+    }
+    possible = 0;
+    chosen = PTO_NO_AGENT;
+    for (uint32_t i = 0; i < model->agent_count; i++) {
+        possible |= (uint64_t)(model->agents[i].filled_count != 0) << i;
+    }
+    if (draws && model->evict_mask != UINT32_MAX && (drawn >> 16 & model->evict_mask) == 0) {
+        chosen = model->scheduler_count + pto__random_below(&model->random, model->core_count);
+    }
+    chosen = pto__decide_agent(model, PTO_DECIDE_EVICT, possible, PTO_NO_AGENT, chosen);
+    if (chosen != PTO_NO_AGENT) {
+        pto__core_evict(model, &model->agents[chosen]);
+    }
+}
+
 static void background(struct pto_model *model)
 {
+    if (model->script != NULL) {
+        background_by_script(model);
+        return;
+    }
     uint32_t drawn = pto__random_next(&model->random);
     if (model->drain_mask != UINT32_MAX && (drawn & model->drain_mask) == 0) {
-        struct pto_model_agent *agent =
-            &model->agents[pto__random_below(&model->random, model->agent_count)];
-        if (agent->is_core) {
-            pto__core_complete_one(model, agent);
-        } else {
-            pto__cpu_drain_one(model, agent);
-        }
+        drain(model, &model->agents[pto__random_below(&model->random, model->agent_count)]);
     }
     if (model->evict_mask != UINT32_MAX && (drawn >> 16 & model->evict_mask) == 0) {
         uint32_t core = pto__random_below(&model->random, model->core_count);
@@ -239,7 +292,7 @@ static PTO_COLD void step_event(struct pto_model *model)
         model->step >= model->run->stop_at_step) {
         request_stop(model);
     }
-    if (model->run->hasty_clock && pto__chance(model, 63)) {
+    if (model->run->hasty_clock && pto__chance(model, PTO_DECIDE_CLOCK, model->current, 63)) {
         model->clock_ns += model->run->timeout_ns / 2;
     }
 }

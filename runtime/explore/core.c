@@ -24,7 +24,8 @@ static void list(struct pto_model *model, struct pto_model_agent *agent, uint32_
 static void load_line(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
                       struct pto_model_copy *copy)
 {
-    bool old = !copy->known && !agent->flushed && model->start_poisoned && pto__chance(model, 1);
+    bool old = !copy->known && !agent->flushed && model->start_poisoned &&
+               pto__chance(model, PTO_DECIDE_OLD, agent->id, 1);
     if (old) {
         memset(copy->held, 0, sizeof(copy->held)); // PTO_VERSION_OLD
     } else {
@@ -146,8 +147,9 @@ void pto__core_complete_one(struct pto_model *model, struct pto_model_agent *age
     if (agent->pending_count == 0) {
         return;
     }
-    uint32_t place = pto__random_below(&model->random, agent->pending_count);
-    if (agent->pending[place].kind == PTO_PENDING_FLUSH && pto__chance(model, 1)) {
+    uint32_t place = pto__pick(model, agent, agent->pending_count);
+    if (agent->pending[place].kind == PTO_PENDING_FLUSH &&
+        pto__chance(model, PTO_DECIDE_PICK, agent->id, 1)) {
         pto__core_evict(model, agent);
         return;
     }
@@ -174,7 +176,7 @@ void pto__core_barrier(struct pto_model *model, struct pto_model_agent *agent)
 void pto__core_evict(struct pto_model *model, struct pto_model_agent *agent)
 {
     if (agent->filled_count != 0) {
-        uint32_t place = pto__random_below(&model->random, agent->filled_count);
+        uint32_t place = pto__pick(model, agent, agent->filled_count);
         write_back(model, agent, agent->filled[place]);
     }
 }

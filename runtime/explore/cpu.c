@@ -10,7 +10,7 @@ static void first_view(struct pto_model *model, struct pto_model_line *it)
     it->cpu_view = PTO_CPU_COHERENT;
     if (model->host_dma_unseen && model->start_poisoned &&
         model->arena->host_written[pto__arena_line(model->arena, it->address)] != 0 &&
-        pto__chance(model, 1)) {
+        pto__chance(model, PTO_DECIDE_OLD, model->current, 1)) {
         it->cpu_view = PTO_CPU_STALE;
         for (uint32_t i = 0; i < PTO_MODEL_WORDS; i++) {
             it->cpu_held[i] = PTO_VERSION_OLD;
@@ -106,7 +106,7 @@ static void drain_entry(struct pto_model *model, struct pto_model_agent *agent, 
 void pto__cpu_drain_one(struct pto_model *model, struct pto_model_agent *agent)
 {
     if (agent->buffer_count != 0) {
-        drain_entry(model, agent, pto__random_below(&model->random, agent->buffer_count));
+        drain_entry(model, agent, pto__pick(model, agent, agent->buffer_count));
     }
 }
 

@@ -76,6 +76,33 @@ struct pto_explore_trace {
     bool failed; // host memory was exhausted, the text is cut
 };
 
+// Kinds of decision, see decide.c. Their order is part of what a replay file says.
+enum pto_decision_kind {
+    PTO_DECIDE_NEXT,  // another agent than the default goes on: its number + 1
+    PTO_DECIDE_DRAIN, // something leaves a buffer or queue of an agent: its number + 1
+    PTO_DECIDE_EVICT, // a line leaves the cache of a core: the agent's number + 1
+    PTO_DECIDE_PICK,  // which of them, not the oldest
+    PTO_DECIDE_OLD,   // a line that is touched first is old; a flag was loaded early
+    PTO_DECIDE_CLOCK, // time passes
+    PTO_DECIDE_COUNT,
+};
+
+struct pto_decision {
+    uint32_t kind;
+    uint32_t agent;   // that it is about
+    uint32_t ordinal; // of those of the kind that this agent has had
+    uint32_t value;   // never 0, which is the default
+    bool used;        // in the last replay
+};
+
+// The decisions of one schedule, in the order in which they were made.
+struct pto_script {
+    bool replays; // they are taken from here, and no seed is used; otherwise they are put here
+    struct pto_decision *decisions; // the caller frees them
+    uint32_t count;
+    uint32_t capacity;
+};
+
 // One launch.
 struct pto_explore_run {
     uint64_t image; // device addresses, as in a launch request
@@ -97,6 +124,9 @@ struct pto_explore_run {
     const struct pto_explore_site *mutant; // NULL: none
     uint32_t mutant_variant;               // 1..pto__explore_variant_count
     struct pto_explore_trace *trace;       // NULL: none
+    struct pto_script *script;             // NULL: none
+    uint32_t core_count;                   // the first so many; 0: all that there are
+    const uint32_t *task_names;            // what reports call a task; NULL: its number
 };
 
 struct pto_explore_result {

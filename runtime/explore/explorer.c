@@ -130,7 +130,7 @@ enum pto_status pto__explorer_create(struct pto_explorer **out,
         return pto_fail_no_host_memory(err, "the explorer", sizeof(*explorer));
     }
     struct pto_model *model = &explorer->model;
-    model->core_count = config->core_count;
+    model->core_capacity = config->core_count;
     enum pto_status status = pto__arena_create(&explorer->arena, err);
     if (status == PTO_OK) {
         status = load_programs(explorer, config, err);
@@ -174,6 +174,7 @@ void pto__explorer_destroy(struct pto_explorer *explorer)
     free(model->tasks);
     free(model->predecessors);
     free(model->scheduling.choices);
+    free(model->sorted);
     if (explorer->aicore_handle != NULL) {
         dlclose(explorer->aicore_handle);
     }
@@ -270,7 +271,12 @@ static void run_agents(struct pto_model *model)
     model->stopped = false;
     pto__choose_begin(model);
     // The first to run is chosen as any other.
-    model->current = pto__random_below(&model->random, model->agent_count);
+    model->current = 0;
+    bool replays = model->script != NULL && model->script->replays;
+    uint32_t first = replays ? 0 : pto__random_below(&model->random, model->agent_count);
+    model->current = model->script == NULL
+                         ? first
+                         : pto__decide_agent(model, PTO_DECIDE_NEXT, model->runnable, 0, first);
     model->agent = &model->agents[model->current];
     model->quick = !model->yield_always && model->trace == NULL;
     model->running = true;
@@ -283,6 +289,7 @@ enum pto_status pto__explorer_run(struct pto_explorer *explorer, const struct pt
 {
     struct pto_model *model = &explorer->model;
     memset(out_result, 0, offsetof(struct pto_explore_result, finding.text) + 1);
+    model->core_count = run->core_count != 0 ? run->core_count : model->core_capacity;
     if (run->scheduler_count == 0 ||
         run->scheduler_count + run->extra_entries + model->core_count > PTO_MODEL_AGENT_MAX) {
         return pto_fail(err, PTO_E_RANGE, "the explorer takes %u cores and scheduler threads",
@@ -293,7 +300,7 @@ enum pto_status pto__explorer_run(struct pto_explorer *explorer, const struct pt
     model->trace = run->trace;
     fill_block(model, run);
     begin_agents(model, run);
-    if (pto__lines_begin(model) && pto__tasks_begin(model)) {
+    if (pto__lines_begin(model) && pto__tasks_begin(model) && pto__decisions_begin(model)) {
         struct pto_model *outer = pto__model;
         if (model->trace != NULL) {
             pto__trace_begin(model);

@@ -111,7 +111,8 @@ static inline uint32_t load_early(struct pto_model *model, struct pto_model_agen
             }
         }
         while (seen > PTO_VERSION_HOST && write->arrival > agent->barrier_step &&
-               write->agent != agent->id && write->previous >= floor && pto__chance(model, 3)) {
+               write->agent != agent->id && write->previous >= floor &&
+               pto__chance(model, PTO_DECIDE_OLD, agent->id, 3)) {
             seen = write->previous;
             write = &model->writes[seen];
         }

@@ -34,6 +34,7 @@
 #define PTO_VERSION_OLD 0u  // whatever was there before the host wrote
 #define PTO_VERSION_HOST 1u // what the launch starts from
 #define PTO_AGENT_HOST 0xffffu
+#define PTO_NO_AGENT UINT32_MAX
 
 struct pto_model_write {
     uint32_t value;
@@ -140,6 +141,7 @@ struct pto_model_agent {
     bool saw_old; // a poll saw less than memory had
     uint32_t idle_count;
     void *state_memory; // of the worker program
+    uint32_t decided[PTO_DECIDE_COUNT];
 };
 
 struct pto_model_task {
@@ -191,6 +193,7 @@ struct pto_model {
     uint32_t agent_capacity;
     uint32_t scheduler_count; // AICPU entries, which may be more than the launch asks for
     uint32_t core_count;
+    uint32_t core_capacity;
     uint32_t current;
     struct pto_model_agent *agent; // the current one
     uint64_t runnable;             // one bit for each agent
@@ -228,6 +231,9 @@ struct pto_model {
     struct pto_explore_block *block;
 
     struct pto_explore_trace *trace; // NULL: none
+    struct pto_script *script;       // NULL: none
+    struct pto_decision **sorted;    // its decisions, for looking up
+    uint32_t sorted_capacity;
 };
 
 static inline struct pto_model_agent *pto__current(struct pto_model *model)
@@ -247,9 +253,30 @@ static inline void *pto__grow(struct pto_model *model, void *array, uint32_t *ca
                                : pto__grow_more(model, array, capacity, needed, element_bytes);
 }
 
-static inline bool pto__chance(struct pto_model *model, uint32_t mask)
+// decide.c, all but the first only while model->script is set
+bool pto__decisions_begin(struct pto_model *model);
+uint32_t pto__decide_pick(struct pto_model *model, enum pto_decision_kind kind, uint32_t agent,
+                          uint32_t bound) PTO_COLD;
+bool pto__decide_chance(struct pto_model *model, enum pto_decision_kind kind, uint32_t agent,
+                        uint32_t mask) PTO_COLD;
+// What the current agent's turn brings: `chosen`, or what the script says if that is possible.
+uint32_t pto__decide_agent(struct pto_model *model, enum pto_decision_kind kind, uint64_t possible,
+                           uint32_t by_default, uint32_t chosen) PTO_COLD;
+
+// True one time in mask + 1.
+static inline bool pto__chance(struct pto_model *model, enum pto_decision_kind kind, uint32_t agent,
+                               uint32_t mask)
 {
-    return mask != UINT32_MAX && (pto__random_next(&model->random) & mask) == 0;
+    return model->script != NULL ? pto__decide_chance(model, kind, agent, mask)
+                                 : (pto__random_next(&model->random) & mask) == 0;
+}
+
+// One of `bound` things of an agent, in the order of their age.
+static inline uint32_t pto__pick(struct pto_model *model, const struct pto_model_agent *agent,
+                                 uint32_t bound)
+{
+    return model->script != NULL ? pto__decide_pick(model, PTO_DECIDE_PICK, agent->id, bound)
+                                 : pto__random_below(&model->random, bound);
 }
 
 // A word of a line as one number.
