@@ -44,6 +44,8 @@ enum pto_finding_kind {
     PTO_FINDING_TASK_NEVER,
     PTO_FINDING_TASK_EARLY, // before a predecessor had ended
     PTO_FINDING_REPORT,     // the scheduler's report is not what happened
+    PTO_FINDING_CRASH,      // a kernel faulted
+    PTO_FINDING_HANG,       // a kernel did not return within the time-out
     PTO_FINDING_RESOURCE,   // host memory is exhausted; nothing was found
 };
 
@@ -131,6 +133,12 @@ struct pto_explore_run {
 
 struct pto_explore_result {
     struct pto_report report; // as memory held it at the end
+    int signal_number;        // PTO_FINDING_CRASH: which, and the address that was touched
+    uint64_t fault_address;
+    bool stack_overflow; // it was at the end of the kernel's stack
+    uint32_t core;       // CRASH and HANG: on which
+    uint32_t core_tasks; // and how many it had begun
+    uint32_t tasks_ended;
     uint32_t steps;
     bool exhausted;                     // exhaustive search: there is no further schedule
     struct pto_explore_finding finding; // kind NONE: the launch ended as it should
@@ -140,6 +148,7 @@ struct pto_explore_config {
     uint32_t core_count;
     const char *aicpu_so_path; // the explorer's builds
     const char *aicore_kernel_path;
+    uint64_t timeout_ns; // of one kernel, between enter and leave; 0: they are not called
 };
 
 struct pto_explorer;
@@ -154,6 +163,12 @@ const struct pto_handshake *pto__explorer_handshakes(const struct pto_explorer *
 // The places of both programs: 0 the scheduler's, 1 the worker's.
 const struct pto_explore_table *pto__explorer_table(const struct pto_explorer *explorer,
                                                     uint32_t program);
+
+// Between the two, launches of the calling thread contain kernels that crash or do not return. Not
+// from several threads at once; a process has room for any number of explorers.
+PTO_NODISCARD enum pto_status pto__explorer_enter(struct pto_explorer *explorer,
+                                                  struct pto_error *err);
+void pto__explorer_leave(struct pto_explorer *explorer);
 
 // Runs one launch. A finding is a result, not a failure.
 PTO_NODISCARD enum pto_status pto__explorer_run(struct pto_explorer *explorer,

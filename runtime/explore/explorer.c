@@ -15,6 +15,8 @@ struct pto_explorer {
     void *aicpu_handle;
     void *aicore_handle;
     struct pto_explore_table *tables[2];
+    struct pto_guard guard;
+    bool is_guarded; // guard is open
 };
 
 static enum pto_status load(const char *path, void **out_handle, struct pto_explore_table **table,
@@ -138,6 +140,10 @@ enum pto_status pto__explorer_create(struct pto_explorer **out,
     if (status == PTO_OK) {
         status = create_agents(explorer, err);
     }
+    if (status == PTO_OK && config->timeout_ns != 0) {
+        status = pto__guard_open(&explorer->guard, model, config->timeout_ns, err);
+        explorer->is_guarded = status == PTO_OK;
+    }
     uint64_t address = 0;
     if (status == PTO_OK) {
         uint64_t size_bytes =
@@ -182,7 +188,20 @@ void pto__explorer_destroy(struct pto_explorer *explorer)
         dlclose(explorer->aicpu_handle);
     }
     pto__arena_destroy(&explorer->arena);
+    if (explorer->is_guarded) {
+        pto__guard_close(&explorer->guard);
+    }
     free(explorer);
+}
+
+enum pto_status pto__explorer_enter(struct pto_explorer *explorer, struct pto_error *err)
+{
+    return pto__guard_enter(&explorer->guard, err);
+}
+
+void pto__explorer_leave(struct pto_explorer *explorer)
+{
+    pto__guard_leave(&explorer->guard);
 }
 
 struct pto_arena *pto__explorer_arena(struct pto_explorer *explorer)
@@ -263,6 +282,39 @@ static void begin_agents(struct pto_model *model, const struct pto_explore_run *
     }
 }
 
+// Enters the coroutines, and returns when the launch is over. A kernel that faulted, or was ended,
+// comes back through the jump.
+static void enter_agents(struct pto_model *model)
+{
+    if (model->guard != NULL && sigsetjmp(model->guard->escape, 0) != 0) {
+        const struct pto_model_agent *agent = model->agent;
+        struct pto_explore_result *result = model->result;
+        const uint8_t *stack = agent->coroutine.mapping;
+        model->running = false;
+        result->signal_number = model->guard->signal_number;
+        result->fault_address = model->guard->address;
+        result->stack_overflow = (uintptr_t)result->fault_address - (uintptr_t)stack <
+                                 agent->coroutine.mapping_bytes - PTO_COROUTINE_STACK_BYTES;
+        result->core = agent->index;
+        result->core_tasks = agent->tasks;
+        for (uint32_t i = 0; i < model->run->task_count; i++) {
+            result->tasks_ended += model->tasks[i].ended;
+        }
+        pto__violate(model, &(struct pto_explore_finding){
+                                .kind = model->guard->signal_number != 0 ? PTO_FINDING_CRASH
+                                                                         : PTO_FINDING_HANG,
+                                .agent = agent->id,
+                                .other = PTO_AGENT_HOST,
+                                .task = agent->task,
+                                .other_task = PTO_NO_TASK,
+                            });
+        return;
+    }
+    model->running = true;
+    pto__coroutine_switch(&model->main, &pto__current(model)->coroutine);
+    model->running = false;
+}
+
 static void run_agents(struct pto_model *model)
 {
     model->step = 0;
@@ -279,9 +331,7 @@ static void run_agents(struct pto_model *model)
                          : pto__decide_agent(model, PTO_DECIDE_NEXT, model->runnable, 0, first);
     model->agent = &model->agents[model->current];
     model->quick = !model->yield_always && model->trace == NULL;
-    model->running = true;
-    pto__coroutine_switch(&model->main, &pto__current(model)->coroutine);
-    model->running = false;
+    enter_agents(model);
 }
 
 enum pto_status pto__explorer_run(struct pto_explorer *explorer, const struct pto_explore_run *run,

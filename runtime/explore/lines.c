@@ -12,7 +12,9 @@ void *pto__grow_more(struct pto_model *model, void *array, uint32_t *capacity, u
     while (wanted < needed) {
         wanted = wanted > UINT32_MAX / 2 ? UINT32_MAX : wanted * 2;
     }
+    model->busy = true;
     void *grown = realloc(array, wanted * element_bytes);
+    model->busy = false;
     if (grown == NULL) {
         pto__violate(model, &(struct pto_explore_finding){.kind = PTO_FINDING_RESOURCE});
         return NULL; // only outside the coroutines

@@ -18,6 +18,7 @@
 #include "explore/arena.h"
 #include "explore/coroutine.h"
 #include "explore/explore.h"
+#include "explore/guard.h"
 #include "explore/random.h"
 
 #define PTO_MODEL_WORDS (PTO_CACHE_LINE_SIZE / 4u)
@@ -204,6 +205,7 @@ struct pto_model {
     uint32_t next_event; // the first step at which more is to be done than to count it
     uint64_t clock_ns;
     bool running; // inside the coroutines
+    bool busy;    // inside a function of the C library that must not be left
     bool stopped; // the host's stop request was made
 
     struct pto_model_line *lines; // [0] is not used
@@ -230,6 +232,7 @@ struct pto_model {
     const struct pto_aicore_program *aicore;
     struct pto_explore_block *block;
 
+    struct pto_guard *guard;         // NULL: nothing is contained
     struct pto_explore_trace *trace; // NULL: none
     struct pto_script *script;       // NULL: none
     struct pto_decision **sorted;    // its decisions, for looking up
@@ -388,6 +391,12 @@ void pto__trace(struct pto_model *model, const struct pto_model_agent *agent, ui
 void pto__trace_operation(struct pto_model *model, const struct pto_model_agent *agent) PTO_COLD;
 void pto__trace_task(struct pto_model *model, const struct pto_model_agent *agent, uint32_t task,
                      bool begins) PTO_COLD;
+
+static inline uint32_t pto__task_name(const struct pto_model *model, uint32_t task)
+{
+    const uint32_t *names = model->run->task_names;
+    return names != NULL && task < model->run->task_count ? names[task] : task;
+}
 
 // The line of an address, 0 when it was not touched yet.
 static inline uint32_t pto__line_known(const struct pto_model *model, uint64_t address)

@@ -59,6 +59,9 @@ void pto__task_begin(struct pto_model *model, struct pto_model_agent *agent, uin
     if (model->trace != NULL) {
         pto__trace_task(model, agent, task, true);
     }
+    if (model->guard != NULL) {
+        pto__guard_note_progress(model->guard);
+    }
     agent->task = task;
     agent->tasks++;
     agent->block_bytes = 0;
@@ -110,6 +113,9 @@ void pto__task_end(struct pto_model *model, struct pto_model_agent *agent, uint3
 {
     if (model->trace != NULL) {
         pto__trace_task(model, agent, task, false);
+    }
+    if (model->guard != NULL) {
+        pto__guard_note_progress(model->guard);
     }
     model->tasks[task].ended = true;
     agent->task = PTO_NO_TASK;
