@@ -112,6 +112,10 @@ void pto__kernel_touch(struct pto_model *model, struct pto_model_agent *agent, c
         return; // the kernel's own variables
     }
     if (model->yield_always) {
+        // However much a kernel loads and stores, the launch gets further: the watchdog looks after
+        // one that does nothing else.
+        model->step_limit++;
+        model->next_event += model->next_event + 1 == model->step_limit;
         pto__point(model);
     }
     check_bounds(model, agent, address, size_bytes);

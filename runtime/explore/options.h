@@ -11,7 +11,8 @@ struct pto_search_progress {
     _Atomic uint64_t launches; // begun
     _Atomic uint64_t asked;    // schedules of those
     _Atomic uint64_t done;
-    uint64_t reserved[5];
+    _Atomic uint64_t found; // 1 + the seed of what went wrong, 0: nothing yet
+    uint64_t reserved[4];
 };
 
 struct pto_explore_options {

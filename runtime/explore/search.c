@@ -238,8 +238,11 @@ static enum pto_status hunt_schedules(struct hunt *hunt, struct pto_launch_outco
     struct pto_arena *arena = pto__explorer_arena(hunt->search->explorer);
     // A replay is for one launch; the others have to be got past.
     uint64_t schedules = options->replays ? 1 : options->schedules;
+    // A part without a share tries one all the same, so that results are there.
     uint64_t first = options->replays ? 0 : options->part;
+    uint64_t share = schedules > first ? (schedules - first - 1) / options->part_count + 1 : 1;
     atomic_fetch_add(&options->progress->launches, 1);
+    atomic_fetch_add(&options->progress->asked, options->replays ? 1 : share);
     for (uint64_t i = first; i < schedules || i == first; i += options->part_count) {
         if (i != first) {
             pto__snapshot_restore(&hunt->start, arena);
@@ -258,6 +261,7 @@ static enum pto_status hunt_schedules(struct hunt *hunt, struct pto_launch_outco
         hunt->done++;
         atomic_fetch_add_explicit(&options->progress->done, 1, memory_order_relaxed);
         if (hunt->result.finding.kind != PTO_FINDING_NONE) {
+            atomic_store(&options->progress->found, hunt->run.seed + 1);
             return fail_finding(hunt, out, err);
         }
         out->report = hunt->result.report;
