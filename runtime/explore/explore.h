@@ -83,6 +83,7 @@ enum pto_decision_kind {
     PTO_DECIDE_NEXT,  // another agent than the default goes on: its number + 1
     PTO_DECIDE_DRAIN, // something leaves a buffer or queue of an agent: its number + 1
     PTO_DECIDE_EVICT, // a line leaves the cache of a core: the agent's number + 1
+    PTO_DECIDE_FETCH, // a line comes into it unasked
     PTO_DECIDE_PICK,  // which of them, not the oldest
     PTO_DECIDE_OLD,   // a line that is touched first is old; a flag was loaded early
     PTO_DECIDE_CLOCK, // time passes

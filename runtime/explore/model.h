@@ -188,6 +188,7 @@ struct pto_model {
     bool start_poisoned;  // caches hold lines of before the launch
     uint32_t drain_mask;  // a background event one time in mask + 1
     uint32_t evict_mask;  // an eviction one time in mask + 1; UINT32_MAX: never
+    uint32_t fetch_mask;  // a line that nobody asked for comes into a cache; as above
 
     struct pto_model_agent *agents;
     uint32_t agent_count;
@@ -340,6 +341,8 @@ void pto__core_complete_one(struct pto_model *model, struct pto_model_agent *age
 void pto__core_settle(struct pto_model *model, struct pto_model_agent *agent);
 void pto__core_barrier(struct pto_model *model, struct pto_model_agent *agent);
 void pto__core_evict(struct pto_model *model, struct pto_model_agent *agent);
+// A line that the core did not ask for comes into its cache as memory has it.
+void pto__core_fetch(struct pto_model *model, struct pto_model_agent *agent);
 
 // oracle.c
 enum pto_read_kind { PTO_READ_PLAIN, PTO_READ_FLAG };

@@ -137,7 +137,7 @@ static void carry_over(struct shrink *it, uint32_t core_count, uint32_t schedule
             continue;
         }
         decision.agent -= decision.agent < before ? 0 : before - scheduler_count;
-        if (decision.kind <= PTO_DECIDE_EVICT && decision.value > before) {
+        if (decision.kind <= PTO_DECIDE_FETCH && decision.value > before) {
             decision.value -= before - scheduler_count;
         }
         if (decision.agent < scheduler_count + core_count) {
