@@ -28,7 +28,8 @@ BLOCK = struct.Struct("<4Q32x")  # struct pto_search_progress of runtime/explore
 BAR_WIDTH = 24
 
 EPILOG = """SCRIPT_OR_GRAPH is a Python file, which must not name a backend of its own, or
-FILE.py:FUNCTION or MODULE:FUNCTION. FUNCTION(runner) is given an initialised runner and returns the graph to run.
+FILE.py:FUNCTION or MODULE:FUNCTION. FUNCTION(runner) is given an initialised runner and returns
+the graph to run.
 Exit status: 0 nothing was found, 1 a fault, 130 interrupted."""
 
 

@@ -68,6 +68,23 @@ MUTANTS = (
      "            return fail(worker, PTO_FAIL_RETURN, code);"),
     ("a core leaves with tasks in its ring", "aicore/worker.c",
      "if (command == PTO_CORE_STOP) {", "if (command != PTO_CORE_RUN || queued == 3) {"),
+    ("the core writes into the scheduler's line", "aicore/worker.c",
+     "        worker->completed++;",
+     "        worker->completed++;\n"
+     "        pto_core_store((uint32_t *)&dispatch->command, command);"),
+    ("a completion is told from the last one by one bit", "aicpu/scheduler.c",
+     "    uint32_t completed = pto_cpu_observe(&handshake->core.completed);",
+     "    uint32_t before = pto_own_load(&handshake->note.retired);\n"
+     "    uint32_t completed = pto_cpu_observe(&handshake->core.completed);\n"
+     "    completed = before + ((completed ^ before) & 1);"),
+    ("a completion is not noted, and counts again", "aicpu/scheduler.c",
+     "    pto_own_store(&handshake->note.retired, completed);", ""),
+    ("the last of a task's successors is forgotten", "aicpu/scheduler.c",
+     "for (; successors != end; successors++) {",
+     "for (; successors != end && successors + 1 != end; successors++) {"),
+    ("the scheduler has no deadline", "aicpu/finish.c",
+     "if (now < scheduler->deadline_ns + grace) {",
+     "if (now < scheduler->deadline_ns + grace || now != 0) {"),
 )
 
 
