@@ -78,7 +78,7 @@ PTO_WORKER_LOCAL PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *wor
     if (worker->completed == queued) {
         return command == PTO_CORE_QUIT ? leave(worker, PTO_CORE_LEFT) : PTO_STEP_IDLE;
     }
-    // C1: a line that the cache fetched unasked since the last flush may be older than what
+    // D1: a line that the cache fetched unasked since the last flush may be older than what
     // `queued` stands for, which is the results of other cores too. What it fetches from here on
     // is not.
     pto_core_flush_cache();

@@ -321,9 +321,10 @@ struct pto_loaded pto__load_newest(struct pto_model *model, struct pto_model_age
                                    const void *address);
 
 // cpu.c and core.c: what each side's operations do to caches and buffers.
-bool pto__cpu_is_buffered(const struct pto_model_agent *agent, uint32_t line, uint32_t word);
-uint32_t pto__cpu_seen(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
-                       uint32_t word);
+// The thread's own latest store to a word, if that has not left its buffer, else 0; and what its
+// caches have.
+uint32_t pto__cpu_buffered(const struct pto_model_agent *agent, uint32_t line, uint32_t word);
+uint32_t pto__cpu_seen(struct pto_model *model, uint32_t line, uint32_t word);
 void pto__cpu_put(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
                   uint32_t word, uint32_t version);
 void pto__cpu_drain(struct pto_model *model, struct pto_model_agent *agent);
