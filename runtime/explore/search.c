@@ -11,6 +11,8 @@
 #include "base/error.h"
 #include "explore/shrink.h"
 
+#define SCHEDULES_PER_LOOK 16u // at what the other parts have found
+
 // A launch while it goes on.
 struct hunt {
     const struct pto_search *search;
@@ -231,6 +233,18 @@ static enum pto_status fail_replay(const struct hunt *hunt, struct pto_launch_ou
                     hunt->run.seed, profile_of(hunt), finding->text);
 }
 
+// Another part of the search has found something, so this one may end.
+static bool is_found_elsewhere(const struct pto_explore_options *options)
+{
+    const struct pto_search_progress *parts = options->progress_mapping;
+    for (uint64_t i = 0; parts != NULL && i < options->part_count; i++) {
+        if (i != options->part && atomic_load_explicit(&parts[i].found, memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum pto_status hunt_schedules(struct hunt *hunt, struct pto_launch_outcome *out,
                                       struct pto_error *err)
 {
@@ -265,6 +279,9 @@ static enum pto_status hunt_schedules(struct hunt *hunt, struct pto_launch_outco
             return fail_finding(hunt, out, err);
         }
         out->report = hunt->result.report;
+        if (hunt->done % SCHEDULES_PER_LOOK == 1 && is_found_elsewhere(options)) {
+            break;
+        }
     }
     return PTO_OK;
 }

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """python -m pto_runtime explore SCRIPT_OR_GRAPH: run graphs on the explorer."""
 
-import _thread
 import argparse
 import importlib
 import inspect
@@ -50,8 +49,7 @@ class Search:
         self.parts = parts
         self.begin = time.monotonic()
         self.workers: List["subprocess.Popen[bytes]"] = []
-        self.worker_ended_badly = False
-        self._over = threading.Event()
+        self.over = threading.Event()
         with open(self.path("progress"), "wb") as file:
             file.write(bytes(BLOCK.size * parts))
 
@@ -78,17 +76,10 @@ class Search:
         return f"{seconds:.1f} s, {done / max(seconds, 1e-9):,.0f} schedules/s"
 
     def watch(self) -> None:
-        """In a thread: draw the bar, and end this process's part when another one found a fault."""
-        is_terminal = sys.stderr.isatty()
-        while not self._over.wait(0.1):
-            if is_terminal:
-                self._draw()
-            if any(worker.poll() not in (None, NO_FAULT) for worker in self.workers):
-                self.worker_ended_badly = True
-                _thread.interrupt_main()
-                break
-        if is_terminal:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        """In a thread, while stderr is a terminal: draw the bar."""
+        while not self.over.wait(0.1):
+            self._draw()
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     def _draw(self) -> None:
         progress = self.progress()
@@ -109,7 +100,7 @@ class Search:
         )
 
     def close(self) -> None:
-        self._over.set()
+        self.over.set()
         for worker in self.workers:
             if worker.poll() is None:
                 worker.terminate()
@@ -211,7 +202,15 @@ def start_workers(search: Search, arguments: List[str]) -> None:
 
 
 def work(options: argparse.Namespace) -> int:
-    """A process that takes one part of a search."""
+    """A process that takes one part of a search, and ends with the one that started it."""
+    parent = os.getppid()
+
+    def watch_parent() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(INTERRUPTED)
+
+    threading.Thread(target=watch_parent, daemon=True).start()
     folder, part, parts = options.worker.rsplit(":", 2)
     return run_part(options, folder, int(part), int(parts))
 
@@ -278,25 +277,21 @@ def report_worker(search: Search, options: argparse.Namespace) -> int:
 
 def explore(search: Search, options: argparse.Namespace, arguments: List[str]) -> int:
     watcher = threading.Thread(target=search.watch, daemon=True)
-    code = NO_FAULT
+    if sys.stderr.isatty():
+        watcher.start()
     try:
         start_workers(search, arguments)
-        watcher.start()
         code = run_part(options, search.folder, 0, search.parts)
-        for worker in search.workers:
-            while code == NO_FAULT and worker.poll() is None:
-                time.sleep(0.02)
-    except KeyboardInterrupt:
-        if not search.worker_ended_badly:
-            code = INTERRUPTED
-    search._over.set()
-    if watcher.is_alive():
-        watcher.join()
-    if code == INTERRUPTED:
-        return report_interrupt(search)
+        # The others see in the progress file that a fault was found, and end by themselves.
+        while code == NO_FAULT and any(worker.poll() is None for worker in search.workers):
+            time.sleep(0.02)
+    finally:
+        search.over.set()
+        if watcher.is_alive():
+            watcher.join()
     if code == FAULT:
         return report_fault(search, options, 0)
-    if any(worker.poll() not in (None, NO_FAULT) for worker in search.workers):
+    if any(worker.poll() != NO_FAULT for worker in search.workers):
         return report_worker(search, options)
     return report_end(search, options)
 
