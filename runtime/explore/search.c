@@ -216,7 +216,11 @@ static bool replay(struct hunt *hunt, enum pto_status *status, struct pto_error 
     }
     pto__stage_close(&stage);
     pto__snapshot_restore(&hunt->start, pto__explorer_arena(search->explorer));
-    return *status != PTO_OK || hunt->result.finding.kind != PTO_FINDING_NONE;
+    if (*status != PTO_OK || hunt->result.finding.kind != PTO_FINDING_NONE) {
+        return true;
+    }
+    hunt->run.profile = search->options->profile;
+    return false;
 }
 
 static enum pto_status fail_replay(const struct hunt *hunt, struct pto_launch_outcome *out,

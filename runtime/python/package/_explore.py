@@ -47,6 +47,7 @@ class Search:
     def __init__(self, parts: int) -> None:
         self.folder = tempfile.mkdtemp(prefix="pto_explore_")
         self.parts = parts
+        self.home = os.getcwd()  # the script may go elsewhere
         self.begin = time.monotonic()
         self.workers: List["subprocess.Popen[bytes]"] = []
         self.over = threading.Event()
@@ -217,15 +218,18 @@ def work(options: argparse.Namespace) -> int:
 
 def report_fault(search: Search, options: argparse.Namespace, part: int) -> int:
     with open(search.part_path(part, "fault"), encoding="utf-8") as file:
-        print(file.read(), file=sys.stderr)
+        fault = file.read()
+    print(fault, file=sys.stderr)
     small = search.part_path(part, "small")
     if os.path.exists(small):
         with open(small, encoding="utf-8") as file:
-            print("explore: made small: " + file.readlines()[1][2:].strip(), file=sys.stderr)
+            text = file.readlines()[1][2:].strip()
+        if text not in fault:
+            print(f"explore: made small: {text}", file=sys.stderr)
     hints = ["--seeds 1 --seed with the seed above shows it again"]
     for path, kind in ((options.timeline, "timeline"), (options.save, "small")):
         if path and os.path.exists(search.part_path(part, kind)):
-            shutil.copyfile(search.part_path(part, kind), path)
+            shutil.copyfile(search.part_path(part, kind), os.path.join(search.home, path))
             hints.append(f"wrote {path}")
     if os.path.exists(small):
         hints.append(

@@ -175,7 +175,7 @@ def test_graph_function(tmp_path, jobs):
     bad = explore(*options, "graphs:bad", cwd=tmp_path)
     assert bad.returncode == 1
     assert "an edge between the two tasks" in bad.stderr
-    assert "made small" in bad.stderr
+    assert "Made small" in bad.stderr
 
 
 @pytest.mark.parametrize("target, text", [("wrong", "returned int"), ("none", "no function none")])
