@@ -25,6 +25,7 @@ FAULTS = (OrderFault, TaskFault, DeviceTimeout)
 NO_FAULT, FAULT, MISUSE, INTERRUPTED = 0, 1, 2, 130
 BLOCK = struct.Struct("<4Q32x")  # struct pto_search_progress of runtime/explore/options.h
 BAR_WIDTH = 24
+JOBS_MAX = 256
 
 EPILOG = """SCRIPT_OR_GRAPH is a Python file, which must not name a backend of its own, or
 FILE.py:FUNCTION or MODULE:FUNCTION. FUNCTION(runner) is given an initialised runner and returns
@@ -337,6 +338,14 @@ def main(arguments: List[str]) -> int:
     options = parser.parse_args(arguments)
     if options.seeds < 1 or options.seed < 0 or options.shrink < 0 or options.jobs < 0:
         parser.error("--seeds must be 1 or more; --seed, --shrink and --jobs 0 or more")
+    if options.jobs > JOBS_MAX:
+        parser.error(f"--jobs is {options.jobs}; at most {JOBS_MAX} processes share a search")
+    if is_graph(options.target) and options.arguments:
+        parser.error(f"options go before {options.target}; after it stands {options.arguments[0]}")
+    if not is_graph(options.target) and not os.path.isfile(options.target):
+        parser.error(f"there is no file {options.target}")
+    if options.replay and not os.path.isfile(options.replay):
+        parser.error(f"there is no file {options.replay}")
     if options.worker:
         return work(options)
     jobs = options.jobs or (cpu_count() if is_graph(options.target) else 1)
