@@ -55,9 +55,10 @@ void pto__choose_begin(struct pto_model *model)
                                                   PTO_POLICY_PCT,     PTO_POLICY_ROUND_ROBIN};
     struct pto_model_scheduling *it = &model->scheduling;
     pto__random_seed(&model->random, model->run->seed);
-    model->next_event = model->run->hasty_clock         ? 0
-                        : model->run->stop_at_step != 0 ? model->run->stop_at_step
-                                                        : model->step_limit;
+    uint32_t stop = model->run->stop_at_step;
+    model->next_event = model->run->hasty_clock                 ? 0
+                        : stop != 0 && stop < model->step_limit ? stop
+                                                                : model->step_limit;
     model->host_dma_unseen = model->run->profile != PTO_PROFILE_A5;
     model->yield_always = model->run->profile == PTO_PROFILE_PARANOID;
     uint32_t drawn = pto__random_below(&model->random, 6);
