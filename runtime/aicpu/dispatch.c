@@ -61,11 +61,12 @@ void pto__scheduler_put(struct pto_scheduler *scheduler, uint32_t core, const ui
     }
     pto_own_store(&handshake->note.queued, queued);
     uint64_t bit = (uint64_t)1 << (core % 64);
-    scheduler->busy_count += (uint32_t)(scheduler->sets[core / 64].idle >> (core % 64)) & 1;
-    scheduler->sets[core / 64].idle &= ~bit;
-    scheduler->sets[core / 64].dirty |= bit;
+    struct pto_core_sets *sets = &scheduler->sets[core / 64];
+    scheduler->busy_count += (uint32_t)(sets->idle >> (core % 64)) & 1;
+    sets->idle &= ~bit;
+    sets->dirty |= bit;
     if (queued == full) {
-        scheduler->sets[core / 64].room &= ~bit;
+        sets->room &= ~bit;
     }
 }
 

@@ -151,13 +151,16 @@ static inline void retire(struct pto_scheduler *scheduler, uint32_t core, uint32
                           int alone)
 {
     struct pto_handshake *handshake = &scheduler->handshakes[core];
+    // In locals, because every access through the protocol counts as one to anything.
     uint32_t *pending = scheduler->pending;
+    uint32_t *ready = scheduler->ready;
+    const struct pto_task_record *records = scheduler->records;
     uint32_t queued = pto_own_load(&handshake->note.queued);
     uint32_t tail = scheduler->tail;
     uint32_t begin = tail; // of what the last task made ready
     for (uint32_t i = pto_own_load(&handshake->note.retired); i != completed; i++) {
         uint32_t task = pto_cpu_load(&handshake->dispatch.ring[i % PTO_RING_DEPTH]);
-        const struct pto_task_record *record = &scheduler->records[task];
+        const struct pto_task_record *record = &records[task];
         pto_cpu_store(&pending[task], pto_cpu_load(&record->predecessor_count));
         const uint32_t *successors = scheduler->successors + pto_cpu_load(&record->successor_begin);
         const uint32_t *end = successors + pto_cpu_load(&record->successor_count);
@@ -165,7 +168,7 @@ static inline void retire(struct pto_scheduler *scheduler, uint32_t core, uint32
         for (; successors != end; successors++) {
             // There is always a place: the initially ready tasks have theirs and never come here.
             uint32_t successor = pto_cpu_load(successors);
-            pto_cpu_store(&scheduler->ready[tail], successor);
+            pto_cpu_store(&ready[tail], successor);
             tail += resolve(&pending[successor], alone);
         }
     }
@@ -178,13 +181,14 @@ static inline void retire(struct pto_scheduler *scheduler, uint32_t core, uint32
     }
     scheduler->tail = tail;
     uint64_t bit = (uint64_t)1 << (core % 64);
-    scheduler->sets[core / 64].room |= bit;
+    struct pto_core_sets *sets = &scheduler->sets[core / 64];
+    sets->room |= bit;
     if (completed == queued) {
-        scheduler->sets[core / 64].idle |= bit;
+        sets->idle |= bit;
         scheduler->busy_count--;
     }
     if (kept) {
-        pto__scheduler_put(scheduler, core, &scheduler->ready[tail], 1);
+        pto__scheduler_put(scheduler, core, &ready[tail], 1);
     }
 }
 
