@@ -72,7 +72,7 @@ def per_task(bench, valgrind, pattern, cores):
 
 
 def count_parts(profile):
-    """Instructions by part, from callgrind's file: costs stand below the object that they are of."""
+    """Instructions by part, from callgrind's file: costs stand below the object they are of."""
     counts = Counter()
     names = {}
     part, of_callee = "", False
@@ -104,7 +104,8 @@ def print_parts(bench, valgrind, patterns):
             runs = RUNS[1] - RUNS[0]
             shown = ((often[part] - once[part]) / (runs * tasks)
                      for part in ("scheduler", "core", "lane"))
-            print(f"{f'{pattern}, {cores} cores':36}" + "".join(f"{value:10.1f}" for value in shown))
+            print(f"{f'{pattern}, {cores} cores':36}"
+                  + "".join(f"{value:10.1f}" for value in shown))
 
 
 def measure(bench, valgrind, patterns):
