@@ -254,6 +254,7 @@ enum pto_status pto__coroutine_create(struct pto_coroutine *coroutine, struct pt
 void pto__coroutine_destroy(struct pto_coroutine *coroutine)
 {
     if (coroutine->mapping != NULL) {
+        forget_frames(coroutine);
         munmap(coroutine->mapping, coroutine->mapping_bytes);
     }
     free_context(coroutine);
