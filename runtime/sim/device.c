@@ -191,7 +191,7 @@ enum pto_status pto__sim_open(struct pto_backend **out, const struct pto_backend
     if (status != PTO_OK) {
         goto fail_parts;
     }
-    status = pto__sim_fault_open(err);
+    status = pto__fault_open(err);
     if (status != PTO_OK) {
         goto fail_fault;
     }
@@ -208,7 +208,7 @@ enum pto_status pto__sim_open(struct pto_backend **out, const struct pto_backend
 
 fail_threads:
     stop_threads(device);
-    pto__sim_fault_close();
+    pto__fault_close();
 fail_fault:
     pto__sim_memory_destroy(device->memory);
 fail_parts:
@@ -224,7 +224,7 @@ void pto__sim_close(struct pto_backend *device)
 {
     stop_threads(device);
     pto__sim_monitor_stop(device);
-    pto__sim_fault_close();
+    pto__fault_close();
     pto__sim_memory_destroy(device->memory);
     free_parts(device);
     unload_programs(device);
@@ -334,7 +334,7 @@ enum pto_status pto__sim_launch(struct pto_backend *device,
 
     struct pto_sim_lane *lane = &device->lanes[0];
     lane->thread = pthread_self();
-    pto__sim_fault_bind(lane);
+    pto__fault_bind(&lane->fault_scope);
     pto__sim_monitor_arm(device);
     atomic_store(&device->open, 1);
     pto__sim_lane_run_caller(device, request->poll, request->poll_context);
@@ -346,7 +346,7 @@ enum pto_status pto__sim_launch(struct pto_backend *device,
         pto__sim_wait_outside(device);
         describe_failure(device, out);
     }
-    pto__sim_fault_bind(NULL);
+    pto__fault_bind(NULL);
     return PTO_OK;
 }
 

@@ -267,14 +267,14 @@ static void take_part(struct pto_sim_lane *lane)
 static void *helper_main(void *argument)
 {
     struct pto_sim_lane *lane = argument;
-    pto__sim_fault_bind(lane);
+    pto__fault_bind(&lane->fault_scope);
     bool was_of_use = false;
     while (wait_for_wake(lane->device, was_of_use)) {
         uint32_t before = atomic_load(&lane->step_count);
         take_part(lane);
         was_of_use = atomic_load(&lane->step_count) != before;
     }
-    pto__sim_fault_bind(NULL);
+    pto__fault_bind(NULL);
     return NULL;
 }
 
@@ -299,9 +299,9 @@ enum pto_status pto__sim_lanes_start(struct pto_backend *device, struct pto_erro
             return status;
         }
         // Lane 0 is whoever calls run().
-        int code = i == 0 ? 0 : pto__sim_thread_create(&lane->thread, helper_main, lane);
+        int code = i == 0 ? 0 : pto__fault_thread_create(&lane->thread, helper_main, lane);
         if (code != 0) {
-            pto__sim_fault_release_lane(lane);
+            pto__fault_release(&lane->fault_scope);
             device->lane_count = i;
             return pto_fail(err, PTO_E_NO_MEMORY, "cannot start the simulator's lane %u: %s",
                             (unsigned)i, strerror(code));
@@ -320,6 +320,6 @@ void pto__sim_lanes_stop(struct pto_backend *device)
         if (i != 0) {
             pthread_join(device->lanes[i].thread, NULL);
         }
-        pto__sim_fault_release_lane(&device->lanes[i]);
+        pto__fault_release(&device->lanes[i].fault_scope);
     }
 }
