@@ -85,7 +85,8 @@ function(pto_add_instrumented_kernels target sources)
     # Copies stay calls, which can be shown; compilers expand some of them after instrumenting.
     target_compile_options(${target} PRIVATE -fsanitize=thread -U_FORTIFY_SOURCE
         -fno-builtin-memcpy -fno-builtin-memmove -fno-builtin-memset
-        $<$<C_COMPILER_ID:GNU>:-fno-tree-loop-distribute-patterns>)
+        $<$<C_COMPILER_ID:GNU>:-fno-tree-loop-distribute-patterns>
+        "$<$<C_COMPILER_ID:GNU>:SHELL:-include \"${device_dir}/aicore/kernel_copies.h\">")
     set(${sources} $<TARGET_OBJECTS:${target}> ${device_dir}/aicore/kernel_access.c PARENT_SCOPE)
 endfunction()
 

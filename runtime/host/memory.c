@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "host/written.h"
 
 // A chunk's addresses fill 2 KiB: eight steps of a search within them stay in few cache lines.
 #define CHUNK_CAPACITY 256u
@@ -24,11 +25,16 @@
 // A pointer this close to the end of a block was most likely meant for it.
 #define NEAR_BYTES 65536u
 
+struct block {
+    uint64_t size_bytes;
+    uint64_t serial;
+    struct pto_written *written; // by the host; NULL: nothing
+};
+
 struct chunk {
     uint32_t count;
     uint64_t address[CHUNK_CAPACITY];
-    uint64_t size_bytes[CHUNK_CAPACITY];
-    uint64_t serial[CHUNK_CAPACITY];
+    struct block block[CHUNK_CAPACITY];
 };
 
 // One addition. Stale once its block was removed; see is_live.
@@ -98,7 +104,7 @@ static struct pto_ledger_block block_at(const struct pto_ledger *ledger, struct 
 {
     const struct chunk *chunk = ledger->chunk[place.chunk];
     return (struct pto_ledger_block){.address = chunk->address[place.index],
-                                     .size_bytes = chunk->size_bytes[place.index]};
+                                     .size_bytes = chunk->block[place.index].size_bytes};
 }
 
 static int is_live(const struct pto_ledger *ledger, const struct addition *addition)
@@ -109,7 +115,7 @@ static int is_live(const struct pto_ledger *ledger, const struct addition *addit
     }
     const struct chunk *chunk = ledger->chunk[place.chunk];
     return chunk->address[place.index] == addition->address &&
-           chunk->serial[place.index] == addition->serial;
+           chunk->block[place.index].serial == addition->serial;
 }
 
 enum pto_status pto__ledger_create(struct pto_ledger **out, struct pto_error *err)
@@ -127,6 +133,9 @@ void pto__ledger_destroy(struct pto_ledger *ledger)
         return;
     }
     for (uint32_t i = 0; i < ledger->chunk_count; i++) {
+        for (uint32_t k = 0; k < ledger->chunk[i]->count; k++) {
+            pto__written_free(ledger->chunk[i]->block[k].written);
+        }
         free(ledger->chunk[i]);
     }
     free(ledger->spare);
@@ -233,8 +242,7 @@ static struct place split(struct pto_ledger *ledger, struct place place)
     uint32_t keep = place.index == lower->count ? lower->count : lower->count / 2;
     uint32_t moved = lower->count - keep;
     memcpy(upper->address, &lower->address[keep], moved * sizeof(upper->address[0]));
-    memcpy(upper->size_bytes, &lower->size_bytes[keep], moved * sizeof(upper->size_bytes[0]));
-    memcpy(upper->serial, &lower->serial[keep], moved * sizeof(upper->serial[0]));
+    memcpy(upper->block, &lower->block[keep], moved * sizeof(upper->block[0]));
     upper->count = moved;
     lower->count = keep;
     if (moved > 0) {
@@ -276,12 +284,9 @@ void pto__ledger_add(struct pto_ledger *ledger, uint64_t address, uint64_t size_
     uint32_t at = place.index;
     size_t behind = chunk->count - at;
     memmove(&chunk->address[at + 1], &chunk->address[at], behind * sizeof(chunk->address[0]));
-    memmove(&chunk->size_bytes[at + 1], &chunk->size_bytes[at],
-            behind * sizeof(chunk->size_bytes[0]));
-    memmove(&chunk->serial[at + 1], &chunk->serial[at], behind * sizeof(chunk->serial[0]));
+    memmove(&chunk->block[at + 1], &chunk->block[at], behind * sizeof(chunk->block[0]));
     chunk->address[at] = address;
-    chunk->size_bytes[at] = size_bytes;
-    chunk->serial[at] = ledger->next_serial;
+    chunk->block[at] = (struct block){.size_bytes = size_bytes, .serial = ledger->next_serial};
     chunk->count++;
     ledger->first[place.chunk] = chunk->address[0];
     ledger->additions[ledger->addition_count] =
@@ -298,12 +303,11 @@ static struct pto_ledger_block strike_out(struct pto_ledger *ledger, struct plac
     struct pto_ledger_block block = block_at(ledger, place);
     struct chunk *chunk = ledger->chunk[place.chunk];
     uint32_t at = place.index;
+    pto__written_free(chunk->block[at].written);
     chunk->count--;
     size_t behind = chunk->count - at;
     memmove(&chunk->address[at], &chunk->address[at + 1], behind * sizeof(chunk->address[0]));
-    memmove(&chunk->size_bytes[at], &chunk->size_bytes[at + 1],
-            behind * sizeof(chunk->size_bytes[0]));
-    memmove(&chunk->serial[at], &chunk->serial[at + 1], behind * sizeof(chunk->serial[0]));
+    memmove(&chunk->block[at], &chunk->block[at + 1], behind * sizeof(chunk->block[0]));
     if (chunk->count > 0) {
         ledger->first[place.chunk] = chunk->address[0];
     } else {
@@ -433,6 +437,46 @@ enum pto_status pto__ledger_check(const struct pto_ledger *ledger, uint64_t poin
                         block.address, room);
     }
     return PTO_OK;
+}
+
+void pto__ledger_note_written(struct pto_ledger *ledger, uint64_t pointer, uint64_t size_bytes)
+{
+    struct place place;
+    if (find_at_or_below(ledger, pointer, &place)) {
+        struct chunk *chunk = ledger->chunk[place.chunk];
+        uint64_t begin = pointer - chunk->address[place.index];
+        pto__written_add(&chunk->block[place.index].written, begin, begin + size_bytes);
+    }
+}
+
+void pto__ledger_list(const struct pto_ledger *ledger, struct pto_ledger_entry *out_blocks)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < ledger->chunk_count; i++) {
+        const struct chunk *chunk = ledger->chunk[i];
+        for (uint32_t k = 0; k < chunk->count; k++, count++) {
+            out_blocks[count] = (struct pto_ledger_entry){.address = chunk->address[k],
+                                                          .size_bytes = chunk->block[k].size_bytes,
+                                                          .serial = chunk->block[k].serial,
+                                                          .written = chunk->block[k].written};
+        }
+    }
+}
+
+uint32_t pto__ledger_list_freed(const struct pto_ledger *ledger,
+                                struct pto_ledger_block *out_blocks, uint32_t capacity)
+{
+    uint32_t count = 0;
+    while (count < capacity && count < FREED_CAPACITY && count < ledger->freed_count) {
+        out_blocks[count] = ledger->freed[(ledger->freed_count - 1 - count) % FREED_CAPACITY];
+        count++;
+    }
+    return count;
+}
+
+uint64_t pto__ledger_next_serial(const struct pto_ledger *ledger)
+{
+    return ledger->next_serial;
 }
 
 int pto__ledger_pop(struct pto_ledger *ledger, uint64_t *out_address, uint64_t *out_size_bytes)

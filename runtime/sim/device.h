@@ -20,6 +20,7 @@
 #include "abi/program.h"
 #include "host/backend.h"
 
+struct pto_sim_checks;
 struct pto_sim_memory;
 
 // One scheduler thread or core. `state` is the program's private memory.
@@ -86,6 +87,7 @@ struct pto_backend {
     struct pto_sim_program *cores;      // core_count
     void *states;                       // the programs' private memory
     struct pto_sim_lane *lanes;         // lane_count
+    struct pto_sim_checks *checks;      // checked.c's
 
     // The launch. Written by the caller of run() while no helper is inside.
     uint32_t scheduler_count;
@@ -149,11 +151,29 @@ void pto__sim_fault_close(void);
 // Makes the calling thread catch faults for `lane`, on a signal stack of its own; NULL ends that. A
 // thread inside run() may run another device from the poll function, so lanes nest.
 void pto__sim_fault_bind(struct pto_sim_lane *lane);
+// Ends the kernel that this thread is in, as a bad access to the address does. Does not return.
+void pto__sim_fault_stop(uint64_t address);
 // Starts a thread with all signals blocked: those sent to the process are for its own threads.
 // Binding unblocks faults. Returns an errno number, 0 on success.
 int pto__sim_thread_create(pthread_t *thread, void *(*entry)(void *), void *argument);
 enum pto_status pto__sim_fault_prepare_lane(struct pto_sim_lane *lane, struct pto_error *err);
 void pto__sim_fault_release_lane(struct pto_sim_lane *lane);
+
+// checked.c: launches with checks of kernels, on a second device that has one lane and a program
+// built for it. The second device is opened when it is first needed.
+enum pto_status pto__sim_checks_create(struct pto_sim_checks **out,
+                                       const struct pto_backend_config *config,
+                                       struct pto_error *err);
+void pto__sim_checks_destroy(struct pto_sim_checks *checks); // NULL is allowed
+enum pto_status pto__sim_prepare_checks(struct pto_backend *device,
+                                        const struct pto_check_setup *setup, struct pto_error *err);
+// As pto__sim_launch and pto__sim_handshakes, on the device that the request, or the last one, is
+// for.
+enum pto_status pto__sim_launch_any(struct pto_backend *device,
+                                    const struct pto_launch_request *request,
+                                    struct pto_launch_outcome *out, struct pto_error *err);
+enum pto_status pto__sim_handshakes_any(struct pto_backend *device, struct pto_handshake *out,
+                                        uint32_t core_count, struct pto_error *err);
 
 // memory.c: the device's memory. Thread-safe.
 enum pto_status pto__sim_memory_create(struct pto_sim_memory **out, struct pto_error *err);

@@ -85,6 +85,12 @@ static void on_signal(int signal_number, siginfo_t *info, void *context)
     errno = saved_errno;
 }
 
+void pto__sim_fault_stop(uint64_t address)
+{
+    bound_lane->fault = (struct pto_sim_fault){.signal = SIGSEGV, .address = address};
+    siglongjmp(bound_lane->escape, 1);
+}
+
 static bool is_ours(const struct sigaction *action)
 {
     return (action->sa_flags & SA_SIGINFO) != 0 && action->sa_sigaction == on_signal;
