@@ -11,8 +11,11 @@
 #define PTO_SHOW_WRITE 2u
 #define PTO_SHOW_ATOMIC 4u
 
-// Called before the access is made, by the thread that makes it; `access` need not return.
+// The functions are called before the access is made, by the thread that makes it; `access` need not
+// return.
 struct pto_check_hooks {
+    // What lies between the frame of a kernel and this address is the kernel's own, and not shown.
+    uint64_t stack_top;
     // A task's kernel is about to run, or has run: then the number is PTO_NO_TASK.
     void (*task)(struct pto_check_hooks *hooks, uint32_t task);
     void (*access)(struct pto_check_hooks *hooks, const void *address, uint64_t size_bytes,

@@ -33,7 +33,8 @@ static inline void pto__kernel_atomic(const void *address, uint64_t size_bytes, 
 static inline void pto__kernel_show(const void *address, uint64_t size_bytes, uint32_t access)
 {
     struct pto_check_hooks *hooks = pto__check_hooks;
-    if (hooks != NULL) {
+    uint64_t frame = (uint64_t)(uintptr_t)__builtin_frame_address(0);
+    if (hooks != NULL && (uint64_t)(uintptr_t)address - frame >= hooks->stack_top - frame) {
         hooks->access(hooks, address, size_bytes, access);
     }
 }

@@ -10,7 +10,9 @@
 #define LINE PTO_CACHE_LINE_SIZE
 #define ALL_BITS UINT64_MAX
 
-// A bad access this far from a tensor of the task was most likely meant for it.
+// A bad access so close to a tensor of the task was meant for it, whatever else has been there; one
+// a little further off, if nothing else is known of the address.
+#define NEXT_BYTES LINE
 #define NEAR_BYTES (UINT64_C(1) << 20)
 // Addresses below this are a zero pointer and an offset.
 #define ZERO_BYTES 4096u
@@ -80,10 +82,11 @@ static void stop_kernel(struct pto_checker *checker, uint64_t address)
 }
 
 // The tensor of the task that the address is nearest to.
-static const struct pto_check_block *nearest(const struct pto_checker *checker, uint64_t address)
+static const struct pto_check_block *nearest(const struct pto_checker *checker, uint64_t address,
+                                             uint64_t within_bytes)
 {
     const struct pto_check_block *best = NULL;
-    uint64_t best_bytes = NEAR_BYTES;
+    uint64_t best_bytes = within_bytes + 1;
     for (uint32_t i = 0; i < checker->view_count; i++) {
         const struct pto_check_view *view = &checker->views[i];
         uint64_t bytes = address < view->begin ? view->begin - address
@@ -128,6 +131,20 @@ static void report(struct pto_checker *checker, const struct pto_check_block *bl
     stop_kernel(checker, address);
 }
 
+// The reason for a finding at an address of which nothing is known, but perhaps a tensor near it.
+static const char *what_is_there(const struct pto_check_block *block, uint64_t address)
+{
+    if (block != NULL) {
+        return address < block->address
+                   ? "that is before its beginning. The kernel was stopped before"
+                   : "that is past its end. The kernel was stopped before";
+    }
+    return address < ZERO_BYTES
+               ? "a pointer that is 0, with an offset. The kernel was stopped before"
+               : "no device memory is there: a kernel has the tensors of its arguments, its stack "
+                 "and constants, but no heap. The kernel was stopped before";
+}
+
 // An access that does not lie inside a tensor of the task. Returns when the kernel may go on.
 static void touch_outside(struct pto_checker *checker, uint64_t address, uint64_t size_bytes,
                           uint32_t access)
@@ -151,7 +168,8 @@ static void touch_outside(struct pto_checker *checker, uint64_t address, uint64_
                     : "no argument of the task points into it. The kernel was stopped before");
         return;
     }
-    const struct pto_ledger_block *freed = find_freed(checker, address);
+    block = nearest(checker, address, NEXT_BYTES);
+    const struct pto_ledger_block *freed = block == NULL ? find_freed(checker, address) : NULL;
     if (freed != NULL) {
         struct pto_check_block gone = {.address = freed->address, .size_bytes = freed->size_bytes};
         report(checker, &gone, address, size_bytes, writes,
@@ -164,21 +182,14 @@ static void touch_outside(struct pto_checker *checker, uint64_t address, uint64_
                "The kernel was stopped before");
         return;
     }
-    if (address >= ZERO_BYTES && is_own(address)) {
+    if (block == NULL && address >= ZERO_BYTES && is_own(address)) {
         struct pto_check_seen *seen = seen_line(checker, address / LINE);
         seen->read = ALL_BITS;
         seen->written = ALL_BITS;
         return;
     }
-    block = nearest(checker, address);
-    const char *reason =
-        block == NULL && address < ZERO_BYTES
-            ? "a pointer that is 0, with an offset. The kernel was stopped before"
-        : block == NULL ? "no device memory is there: a kernel has the tensors of its arguments, "
-                          "its stack and constants, but no heap. The kernel was stopped before"
-        : address < block->address ? "that is before its beginning. The kernel was stopped before"
-                                   : "that is past its end. The kernel was stopped before";
-    report(checker, block, address, size_bytes, writes, reason);
+    block = block != NULL ? block : nearest(checker, address, NEAR_BYTES);
+    report(checker, block, address, size_bytes, writes, what_is_there(block, address));
 }
 
 static void touch_line(struct pto_checker *checker, struct pto_check_block *block, uint64_t offset,
@@ -240,10 +251,7 @@ void pto__checker_access(struct pto_check_hooks *hooks, const void *address, uin
 {
     struct pto_checker *checker = (struct pto_checker *)hooks;
     uint64_t at = (uint64_t)(uintptr_t)address;
-    // Below this frame lies nothing of the kernel's, and above it, up to run(), all its variables.
-    uint64_t frame = (uint64_t)(uintptr_t)__builtin_frame_address(0);
-    if (checker->task == PTO_NO_TASK || at - frame < checker->stack_top - frame ||
-        size_bytes == 0) {
+    if (checker->task == PTO_NO_TASK || size_bytes == 0) {
         return;
     }
     uint64_t from = at % LINE;

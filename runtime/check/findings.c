@@ -37,7 +37,10 @@ static uint32_t enter(struct pto_checker *checker, const struct pto_check_findin
             checker->more_findings++;
         }
         if (checker->key_count == PTO_CHECK_KEY_COUNT / 2) {
-            return place; // so many are not told apart any more, and counted each time
+            // From here on a finding counts anew when another one has come between.
+            checker->last_key = key;
+            checker->last_place = place;
+            return place;
         }
         checker->keys[at] = key;
         checker->places[at] = (uint16_t)place;

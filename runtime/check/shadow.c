@@ -187,7 +187,7 @@ struct pto_check_hooks *pto__checker_begin(struct pto_checker *checker, uint64_t
 {
     checker->run = checker->run == UINT32_MAX ? 1 : checker->run + 1;
     checker->image = (const struct pto_image_header *)(uintptr_t)image;
-    checker->stack_top = (uint64_t)(uintptr_t)stack_top;
+    checker->hooks.stack_top = (uint64_t)(uintptr_t)stack_top;
     checker->stop = stop;
     checker->stopped = false;
     checker->out_of_memory = false;

@@ -73,7 +73,6 @@ struct pto_checker {
     // The launch.
     uint32_t run;
     const struct pto_image_header *image;
-    uint64_t stack_top;
     pto_check_stop *stop;
     bool stopped;
     bool out_of_memory;
