@@ -78,7 +78,7 @@ static void stop_kernel(struct pto_checker *checker, uint64_t address)
 {
     checker->stopped = true;
     checker->task = PTO_NO_TASK;
-    checker->stop(address);
+    checker->stop(checker->stop_context, address);
 }
 
 // The tensor of the task that the address is nearest to.

@@ -28,12 +28,13 @@ PTO_NODISCARD enum pto_status pto__checker_prepare(struct pto_checker *checker,
                                                    struct pto_error *err);
 
 // Ends the kernel that is running: does not return.
-typedef void pto_check_stop(uint64_t address);
+typedef void pto_check_stop(void *context, uint64_t address);
 
 // Begins a launch of this image. What lies between the frame of the kernel and `stack_top` is its
 // own.
 struct pto_check_hooks *pto__checker_begin(struct pto_checker *checker, uint64_t image,
-                                           const void *stack_top, pto_check_stop *stop);
+                                           const void *stack_top, pto_check_stop *stop,
+                                           void *stop_context);
 // Ends it: the findings are there until the next one begins.
 void pto__checker_end(struct pto_checker *checker, struct pto_launch_outcome *out);
 

@@ -183,12 +183,14 @@ void pto__checker_open_block(struct pto_checker *checker, struct pto_check_block
 }
 
 struct pto_check_hooks *pto__checker_begin(struct pto_checker *checker, uint64_t image,
-                                           const void *stack_top, pto_check_stop *stop)
+                                           const void *stack_top, pto_check_stop *stop,
+                                           void *stop_context)
 {
     checker->run = checker->run == UINT32_MAX ? 1 : checker->run + 1;
     checker->image = (const struct pto_image_header *)(uintptr_t)image;
     checker->hooks.stack_top = (uint64_t)(uintptr_t)stack_top;
     checker->stop = stop;
+    checker->stop_context = stop_context;
     checker->stopped = false;
     checker->out_of_memory = false;
     checker->task = PTO_NO_TASK;

@@ -74,6 +74,7 @@ struct pto_checker {
     uint32_t run;
     const struct pto_image_header *image;
     pto_check_stop *stop;
+    void *stop_context;
     bool stopped;
     bool out_of_memory;
 

@@ -92,8 +92,9 @@ static void check_bounds(struct pto_model *model, struct pto_model_agent *agent,
 static void touch_word(struct pto_model *model, struct pto_model_agent *agent, uint64_t address,
                        bool writes)
 {
-    uint32_t word;
-    uint32_t line = pto__line_at(model, (const void *)(uintptr_t)address, &word);
+    const void *place = (const void *)(uintptr_t)address;
+    uint32_t line = pto__line_at(model, place);
+    uint32_t word = pto__word_at(place);
     if (writes) {
         uint32_t version = pto__write(model, agent, line, word, 0, false, false);
         pto__core_put(model, agent, line, word, version);
@@ -111,6 +112,10 @@ void pto__kernel_touch(struct pto_model *model, struct pto_model_agent *agent, c
         return; // the kernel's own variables
     }
     if (model->yield_always) {
+        // However much a kernel loads and stores, the launch gets further: the watchdog looks after
+        // one that does nothing else.
+        model->step_limit++;
+        model->next_event += model->next_event + 1 == model->step_limit;
         pto__point(model);
     }
     check_bounds(model, agent, address, size_bytes);

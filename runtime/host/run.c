@@ -100,10 +100,12 @@ static enum pto_status explain_fault(struct pto_runner *runner, const struct pto
     }
     enum pto_status status = pto_fail(
         err, PTO_E_FAULT,
-        "run: the kernel '%s' (func_id %u) of task %u crashed on core %u: signal %d (%s).%s The "
+        "run: the kernel '%s' (func_id %u) of task %u crashed on core %u: signal %d (%s).%s%s%s "
+        "The "
         "device is in an unknown state: call finalize(), then init()",
         kernel_name(runner, report->func_id), (unsigned)report->func_id, (unsigned)report->task,
-        (unsigned)report->core, (int)report->fail_code, signal_text(report->fail_code), place);
+        (unsigned)report->core, (int)report->fail_code, signal_text(report->fail_code), place,
+        outcome->detail[0] == '\0' ? "" : " ", outcome->detail);
     err->task_code = report->fail_code;
     return status;
 }

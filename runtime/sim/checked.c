@@ -113,12 +113,18 @@ enum pto_status pto__sim_prepare_checks(struct pto_backend *device,
     return status == PTO_OK ? pto__checker_prepare(checks->checker, setup, err) : status;
 }
 
+static void stop_kernel(void *context, uint64_t address)
+{
+    pto__sim_fault_stop(context, address);
+}
+
 static enum pto_status launch_checked(struct pto_sim_checks *checks,
                                       const struct pto_launch_request *request,
                                       struct pto_launch_outcome *out, struct pto_error *err)
 {
-    struct pto_check_hooks *hooks = pto__checker_begin(
-        checks->checker, request->image, __builtin_frame_address(0), pto__sim_fault_stop);
+    struct pto_check_hooks *hooks =
+        pto__checker_begin(checks->checker, request->image, __builtin_frame_address(0), stop_kernel,
+                           &checks->device->lanes[0]);
     // The caller's poll function may make a checked launch of another device on this thread.
     struct pto_check_hooks *before = checks->program->bind(hooks);
     enum pto_status status = pto__sim_launch(checks->device, request, out, err);

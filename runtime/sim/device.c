@@ -197,7 +197,7 @@ enum pto_status pto__sim_open(struct pto_backend **out, const struct pto_backend
     if (status != PTO_OK) {
         goto fail_fault;
     }
-    status = pto__sim_fault_open(err);
+    status = pto__fault_open(err);
     if (status != PTO_OK) {
         goto fail_fault;
     }
@@ -214,7 +214,7 @@ enum pto_status pto__sim_open(struct pto_backend **out, const struct pto_backend
 
 fail_threads:
     stop_threads(device);
-    pto__sim_fault_close();
+    pto__fault_close();
 fail_fault:
     pto__sim_checks_destroy(device->checks);
     pto__sim_memory_destroy(device->memory);
@@ -231,7 +231,7 @@ void pto__sim_close(struct pto_backend *device)
 {
     stop_threads(device);
     pto__sim_monitor_stop(device);
-    pto__sim_fault_close();
+    pto__fault_close();
     pto__sim_checks_destroy(device->checks);
     pto__sim_memory_destroy(device->memory);
     free_parts(device);
@@ -342,7 +342,7 @@ enum pto_status pto__sim_launch(struct pto_backend *device,
 
     struct pto_sim_lane *lane = &device->lanes[0];
     lane->thread = pthread_self();
-    pto__sim_fault_bind(lane);
+    pto__fault_bind(&lane->fault_scope);
     pto__sim_monitor_arm(device);
     atomic_store(&device->open, 1);
     pto__sim_lane_run_caller(device, request->poll, request->poll_context);
@@ -354,7 +354,7 @@ enum pto_status pto__sim_launch(struct pto_backend *device,
         pto__sim_wait_outside(device);
         describe_failure(device, out);
     }
-    pto__sim_fault_bind(NULL);
+    pto__fault_bind(NULL);
     return PTO_OK;
 }
 
