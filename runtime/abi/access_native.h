@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Accessors of the native simulator. All agents are threads of one coherent machine, so cache
 // operations mean nothing, and the order that barriers give on the device is given by acquire and
-// release. The simulator's work hints live here too. Its checks of kernels (PTO_TARGET_CHECK) want to
-// know which task a core runs.
+// release. The simulator's work hints live here too. Its checks of kernels (PTO_TARGET_CHECK) want
+// to know which task a core runs.
 #ifndef PTO_ABI_ACCESS_NATIVE_H
 #define PTO_ABI_ACCESS_NATIVE_H
 

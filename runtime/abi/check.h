@@ -11,8 +11,8 @@
 #define PTO_SHOW_WRITE 2u
 #define PTO_SHOW_ATOMIC 4u
 
-// The functions are called before the access is made, by the thread that makes it; `access` need not
-// return.
+// The functions are called before the access is made, by the thread that makes it; `access` need
+// not return.
 struct pto_check_hooks {
     // What lies between the frame of a kernel and this address is the kernel's own, and not shown.
     uint64_t stack_top;

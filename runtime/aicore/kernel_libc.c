@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shows what the C library's copying functions do for a kernel, which calls them by name, or because
-// the compiler makes a call of an assignment or a loop. The linker's --wrap leads the program's calls
-// here. The forms with a fourth parameter are those of _FORTIFY_SOURCE.
+// Shows what the C library's copying functions do for a kernel, which calls them by name, or
+// because the compiler makes a call of an assignment or a loop. The linker's --wrap leads the
+// program's calls here. The forms with a fourth parameter are those of _FORTIFY_SOURCE.
 #include "aicore/kernel_access.h"
 
 #define WRAP(name) __attribute__((visibility("hidden"))) void *__wrap_##name

@@ -21,8 +21,8 @@ struct pto_checker;
 PTO_NODISCARD enum pto_status pto__checker_create(struct pto_checker **out, struct pto_error *err);
 void pto__checker_destroy(struct pto_checker *checker); // NULL is allowed
 
-// Takes in what a launch needs: blocks that are there no more lose their shadow, those that came get
-// one when they are touched. PTO_E_NO_MEMORY: the checker is as it was.
+// Takes in what a launch needs: blocks that are there no more lose their shadow, those that came
+// get one when they are touched. After PTO_E_NO_MEMORY it may be called again.
 PTO_NODISCARD enum pto_status pto__checker_prepare(struct pto_checker *checker,
                                                    const struct pto_check_setup *setup,
                                                    struct pto_error *err);

@@ -19,8 +19,7 @@ static uint64_t mix(uint64_t key, uint64_t value)
 static uint32_t enter(struct pto_checker *checker, const struct pto_check_finding *finding)
 {
     uint64_t key = mix(finding->kind + 16u * finding->shares_line, finding->tensor);
-    key = mix(key, (uint64_t)finding->access.task << 32 | finding->other.task);
-    key = mix(key, finding->access.is_write + 2u * finding->other.is_write) | 1;
+    key = mix(key, (uint64_t)finding->access.task << 32 | finding->other.task) | 1;
     if (key == checker->last_key) {
         return checker->last_place;
     }

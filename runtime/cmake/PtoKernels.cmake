@@ -14,9 +14,9 @@
 # Two kernels with one func_id are found by the runner's init, which names both.
 #
 # The targets <target>_explore and <target>_check make two more builds of the same sources, in the
-# same folder: kernel_explore.o for the explorer, kernel_check.o for the simulator's checks (run with
-# check=, or PTO_CHECK), with _explore and _check put before the extension of any other name. Checks
-# need Linux, GCC or Clang, and no sanitizer; elsewhere there is no kernel_check.o.
+# same folder: kernel_explore.o for the explorer, kernel_check.o for the simulator's checks (run
+# with check=, or PTO_CHECK), with _explore and _check put before the extension of any other name.
+# Checks need Linux, GCC or Clang, and no sanitizer; elsewhere there is no kernel_check.o.
 #
 # PTO_DEVICE_SOURCE_DIR, the folder that holds abi/ and aicore/, and PTO_DEVICE_INCLUDE_DIR, the one
 # that holds pto/kernel.h, are set by find_package(pto_runtime); without it they are those of the
@@ -69,8 +69,8 @@ function(pto_add_kernel_program program file_name)
     target_link_libraries(${program} PRIVATE ${arg_LINK_LIBRARIES})
 endfunction()
 
-# Kernels that show their own loads and stores: the compiler's part of -fsanitize=thread, without its
-# library, in whose place is aicore/kernel_access.c. That cannot be combined with other sanitizers.
+# Kernels that show their own loads and stores: the compiler's part of -fsanitize=thread, without
+# its library, in whose place is aicore/kernel_access.c. Other sanitizers exclude it.
 # *sources: what a program takes in place of the kernels' sources; empty where it cannot be done.
 function(pto_add_instrumented_kernels target sources)
     set(${sources} "" PARENT_SCOPE)

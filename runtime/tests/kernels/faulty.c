@@ -2,10 +2,10 @@
 // Kernels that do what they are told, right or wrong, for the tests of the checks.
 //
 //     id  name    arguments                                  does
-//     30  touch   tensor, n, operation, offset, size         one access of `size` bytes, or that the
-//                                                            operation has, at tensor + offset
-//     31  script  t0, t1, t2, n0, n1, n2, eight steps        what SCRIPT_STEP says, in order
-//     32  keep    tensor, n, value                           writes where the last `keep` was told to
+//     30  touch   tensor, n, operation, offset, size    one access at tensor + offset, of `size`
+//                                                       bytes or as many as the operation has
+//     31  script  t0, t1, t2, n0, n1, n2, eight steps   what SCRIPT_STEP says, in order
+//     32  keep    tensor, n, what                       writes into a tensor of another task's
 #include "pto/kernel.h"
 
 #include "kernels/faulty.h"
@@ -36,7 +36,7 @@ static int32_t touch_wide(uint8_t *at, uint64_t operation, uint64_t size)
     }
 }
 
-// Arguments: tensor (uint8[n]), n, an enum touch, offset (may be negative), size. At most 256 bytes.
+// Arguments: tensor (uint8[n]), n, an enum touch, offset (may be negative), size (up to 256).
 PTO_KERNEL(30, touch, PTO_INOUT(uint8_t, 1), PTO_INTEGER, PTO_INTEGER, PTO_INTEGER, PTO_INTEGER)
 {
     uint8_t *at = PTO_POINTER(args, 0, uint8_t) + (int64_t)args[3];

@@ -55,7 +55,7 @@ static void check_side(const struct pto_check_access *side, uint32_t task,
     }
 }
 
-// An access at `offset` of a tensor of n bytes, and what memcheck says: nothing when `text` is NULL.
+// An access at `offset` of a tensor of n bytes, and what memcheck says: nothing for a NULL.
 static void try_bounds(struct pto_runner *runner, uint64_t n, const struct access *access,
                        int64_t offset, const char *text)
 {
