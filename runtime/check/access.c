@@ -152,6 +152,9 @@ static void touch_outside(struct pto_checker *checker, uint64_t address, uint64_
     bool writes = (access & PTO_SHOW_WRITE) != 0;
     if (!writes && address - checker->args_begin < checker->args_end - checker->args_begin &&
         size_bytes <= checker->args_end - address) {
+        uint64_t from = address % LINE;
+        uint64_t to = from + size_bytes < LINE ? from + size_bytes : LINE;
+        seen_line(checker, address / LINE)->read |= bits(from, to);
         return;
     }
     if ((checker->kinds & PTO_CHECK_MEMORY) == 0) {
