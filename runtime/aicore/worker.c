@@ -78,6 +78,11 @@ PTO_WORKER_LOCAL PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *wor
     if (worker->completed == queued) {
         return command == PTO_CORE_QUIT ? leave(worker, PTO_CORE_LEFT) : PTO_STEP_IDLE;
     }
+    // D1: a line that the cache fetched unasked since the last flush may be older than what
+    // `queued` stands for, which is the results of other cores too. What it fetches from here on
+    // is not.
+    pto_core_flush_cache();
+    pto_core_barrier();
     while (worker->completed != queued && budget-- != 0) {
         // D1: the place was written before `queued` counted it, and is not written again before
         // the scheduler has seen this task completed.

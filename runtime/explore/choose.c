@@ -44,6 +44,7 @@ static void choose_rates(struct pto_model *model)
     bool paranoid = model->run->profile == PTO_PROFILE_PARANOID;
     model->drain_mask = drains[pto__random_below(&model->random, 4)];
     model->evict_mask = paranoid ? 15 : evictions[pto__random_below(&model->random, 4)];
+    model->fetch_mask = paranoid ? 3 : UINT32_MAX;
     model->start_poisoned = true;
 }
 
@@ -54,9 +55,10 @@ void pto__choose_begin(struct pto_model *model)
                                                   PTO_POLICY_PCT,     PTO_POLICY_ROUND_ROBIN};
     struct pto_model_scheduling *it = &model->scheduling;
     pto__random_seed(&model->random, model->run->seed);
-    model->next_event = model->run->hasty_clock         ? 0
-                        : model->run->stop_at_step != 0 ? model->run->stop_at_step
-                                                        : model->step_limit;
+    uint32_t stop = model->run->stop_at_step;
+    model->next_event = model->run->hasty_clock                 ? 0
+                        : stop != 0 && stop < model->step_limit ? stop
+                                                                : model->step_limit;
     model->host_dma_unseen = model->run->profile != PTO_PROFILE_A5;
     model->yield_always = model->run->profile == PTO_PROFILE_PARANOID;
     uint32_t drawn = pto__random_below(&model->random, 6);
@@ -78,6 +80,7 @@ void pto__choose_begin(struct pto_model *model)
         // The device's own doings are part of the search: at once or as late as can be.
         pto__random_seed(&model->random, 1);
         model->evict_mask = UINT32_MAX;
+        model->fetch_mask = UINT32_MAX;
         model->drain_mask = search_choice(model, 2) == 0 ? UINT32_MAX : 0;
         model->start_poisoned = search_choice(model, 2) != 0;
     }
@@ -216,6 +219,15 @@ static PTO_COLD void background_by_script(struct pto_model *model)
     if (chosen != PTO_NO_AGENT) {
         pto__core_evict(model, &model->agents[chosen]);
     }
+    possible = ((UINT64_C(1) << model->core_count) - 1) << model->scheduler_count;
+    chosen = PTO_NO_AGENT;
+    if (draws && model->fetch_mask != UINT32_MAX && (drawn >> 8 & model->fetch_mask) == 0) {
+        chosen = model->scheduler_count + pto__random_below(&model->random, model->core_count);
+    }
+    chosen = pto__decide_agent(model, PTO_DECIDE_FETCH, possible, PTO_NO_AGENT, chosen);
+    if (chosen != PTO_NO_AGENT) {
+        pto__core_fetch(model, &model->agents[chosen]);
+    }
 }
 
 static void background(struct pto_model *model)
@@ -231,6 +243,10 @@ static void background(struct pto_model *model)
     if (model->evict_mask != UINT32_MAX && (drawn >> 16 & model->evict_mask) == 0) {
         uint32_t core = pto__random_below(&model->random, model->core_count);
         pto__core_evict(model, &model->agents[model->scheduler_count + core]);
+    }
+    if (model->fetch_mask != UINT32_MAX && (drawn >> 8 & model->fetch_mask) == 0) {
+        uint32_t core = pto__random_below(&model->random, model->core_count);
+        pto__core_fetch(model, &model->agents[model->scheduler_count + core]);
     }
 }
 

@@ -180,3 +180,15 @@ void pto__core_evict(struct pto_model *model, struct pto_model_agent *agent)
         write_back(model, agent, agent->filled[place]);
     }
 }
+
+void pto__core_fetch(struct pto_model *model, struct pto_model_agent *agent)
+{
+    if (model->line_count > 1) {
+        uint32_t line = 1 + pto__pick(model, agent, model->line_count - 1);
+        struct pto_model_copy *copy = pto__copy(model, line, agent);
+        copy->known = true;
+        if (!copy->valid) {
+            load_line(model, agent, line, copy);
+        }
+    }
+}

@@ -27,24 +27,19 @@ static inline enum pto_cpu_view view_of(struct pto_model *model, uint32_t line)
     return it->cpu_view;
 }
 
-bool pto__cpu_is_buffered(const struct pto_model_agent *agent, uint32_t line, uint32_t word)
+uint32_t pto__cpu_buffered(const struct pto_model_agent *agent, uint32_t line, uint32_t word)
 {
-    for (uint32_t i = 0; i < agent->buffer_count; i++) {
-        if (agent->buffer[i].place == pto__place(line, word)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-uint32_t pto__cpu_seen(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
-                       uint32_t word)
-{
+    uint32_t place = pto__place(line, word);
     for (uint32_t i = agent->buffer_count; i-- != 0;) {
-        if (agent->buffer[i].place == pto__place(line, word)) {
+        if (agent->buffer[i].place == place) {
             return agent->buffer[i].version;
         }
     }
+    return 0;
+}
+
+uint32_t pto__cpu_seen(struct pto_model *model, uint32_t line, uint32_t word)
+{
     return view_of(model, line) == PTO_CPU_STALE ? model->lines[line].cpu_held[word]
                                                  : model->lines[line].memory[word];
 }

@@ -18,7 +18,8 @@
 enum pto_explore_profile {
     PTO_PROFILE_A2A3,     // the AICPU's caches do not see host DMA
     PTO_PROFILE_A5,       // they do
-    PTO_PROFILE_PARANOID, // as A2A3; every access is a point of choice, evictions are frequent
+    PTO_PROFILE_PARANOID, // as A2A3; every access is a point of choice, evictions are frequent,
+                          // and lines come into caches unasked
 };
 
 enum pto_explore_policy {
@@ -84,6 +85,7 @@ enum pto_decision_kind {
     PTO_DECIDE_NEXT,  // another agent than the default goes on: its number + 1
     PTO_DECIDE_DRAIN, // something leaves a buffer or queue of an agent: its number + 1
     PTO_DECIDE_EVICT, // a line leaves the cache of a core: the agent's number + 1
+    PTO_DECIDE_FETCH, // a line comes into it unasked
     PTO_DECIDE_PICK,  // which of them, not the oldest
     PTO_DECIDE_OLD,   // a line that is touched first is old; a flag was loaded early
     PTO_DECIDE_CLOCK, // time passes
@@ -140,6 +142,7 @@ struct pto_explore_result {
     uint32_t core;       // CRASH and HANG: on which
     uint32_t core_tasks; // and how many it had begun
     uint32_t tasks_ended;
+    uint64_t kernel_words; // that kernels loaded or stored
     uint32_t steps;
     bool exhausted;                     // exhaustive search: there is no further schedule
     struct pto_explore_finding finding; // kind NONE: the launch ended as it should

@@ -207,7 +207,9 @@ OPERATION(core_publish)
         pto__core_queue(model, agent, pto__line_at(model, address), PTO_PENDING_WRITE);
         pto__point(model);
     }
-    pto__core_barrier(model, agent);
+    if (variant != 4) {
+        pto__core_barrier(model, agent);
+    }
     return 0;
 }
 
@@ -361,7 +363,7 @@ uint32_t pto__explore_variant_count(const struct pto_explore_site *site)
     case PTO_EXPLORE_CORE_FLUSH:
     case PTO_EXPLORE_CORE_BARRIER: return 1;
     case PTO_EXPLORE_PEER_TRY_LOCK: return 2;
-    case PTO_EXPLORE_CORE_PUBLISH: return 3;
+    case PTO_EXPLORE_CORE_PUBLISH: return 4;
     default: return 0;
     }
 }
@@ -378,7 +380,8 @@ const char *pto__explore_variant_text(const struct pto_explore_site *site, uint3
     case PTO_EXPLORE_CORE_PUBLISH:
         return variant == 1   ? "a plain store"
                : variant == 2 ? "without the barrier before"
-                              : "without the write-back";
+               : variant == 3 ? "without the write-back"
+                              : "without the barrier after";
     default: return "relaxed";
     }
 }

@@ -119,6 +119,7 @@ void pto__kernel_touch(struct pto_model *model, struct pto_model_agent *agent, c
         pto__point(model);
     }
     check_bounds(model, agent, address, size_bytes);
+    model->result->kernel_words += (size_bytes + 3) / 4;
     for (uint64_t at = address & ~UINT64_C(3); at < address + size_bytes; at += 4) {
         touch_word(model, agent, at, writes);
     }

@@ -8,8 +8,11 @@ static uint32_t load_word(struct pto_model *model, struct pto_model_agent *agent
 {
     uint32_t line = pto__find_line(model, address);
     uint32_t word = pto__word_at(address);
-    uint32_t seen = agent->is_core ? pto__core_seen(model, agent, line, word)
-                                   : pto__cpu_seen(model, agent, line, word);
+    uint32_t seen = agent->is_core ? 0 : pto__cpu_buffered(agent, line, word);
+    if (seen == 0) {
+        seen = agent->is_core ? pto__core_seen(model, agent, line, word)
+                              : pto__cpu_seen(model, line, word);
+    }
     pto__check_read(model, agent, line, word, seen, PTO_READ_PLAIN);
     if (model->trace != NULL) {
         pto__trace(model, agent, line, word, seen);
@@ -140,19 +143,18 @@ static inline struct pto_loaded load_flag(struct pto_model *model, struct pto_mo
     uint32_t line = pto__find_line(model, address);
     uint32_t word = pto__word_at(address);
     uint32_t seen;
-    bool is_buffered = false;
+    // A thread's own store that has not left its buffer is the newest for the thread, whatever
+    // others have stored since: it will arrive after that.
+    uint32_t buffered = agent->is_core ? 0 : pto__cpu_buffered(agent, line, word);
     if (agent->is_core) {
         seen = pto__core_seen(model, agent, line, word);
     } else {
-        // A thread's own store that has not left its buffer is the newest for the thread, whatever
-        // others have stored since: it will arrive after that.
-        is_buffered = pto__cpu_is_buffered(agent, line, word);
-        seen = pto__cpu_seen(model, agent, line, word);
+        seen = buffered != 0 ? buffered : pto__cpu_seen(model, line, word);
         if (may_be_early && agent->early_count < PTO_MODEL_EARLY_MAX && agent->idle_count < 4) {
             seen = load_early(model, agent, pto__place(line, word), seen);
         }
     }
-    if (!is_buffered) {
+    if (buffered == 0) {
         pto__check_read(model, agent, line, word, seen, PTO_READ_FLAG);
     }
     note_poll(&model->lines[line], agent, line, word, seen);

@@ -189,6 +189,7 @@ struct pto_model {
     bool start_poisoned;  // caches hold lines of before the launch
     uint32_t drain_mask;  // a background event one time in mask + 1
     uint32_t evict_mask;  // an eviction one time in mask + 1; UINT32_MAX: never
+    uint32_t fetch_mask;  // a line that nobody asked for comes into a cache; as above
 
     struct pto_model_agent *agents;
     uint32_t agent_count;
@@ -322,9 +323,10 @@ struct pto_loaded pto__load_newest(struct pto_model *model, struct pto_model_age
                                    const void *address);
 
 // cpu.c and core.c: what each side's operations do to caches and buffers.
-bool pto__cpu_is_buffered(const struct pto_model_agent *agent, uint32_t line, uint32_t word);
-uint32_t pto__cpu_seen(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
-                       uint32_t word);
+// The thread's own latest store to a word, if that has not left its buffer, else 0; and what its
+// caches have.
+uint32_t pto__cpu_buffered(const struct pto_model_agent *agent, uint32_t line, uint32_t word);
+uint32_t pto__cpu_seen(struct pto_model *model, uint32_t line, uint32_t word);
 void pto__cpu_put(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
                   uint32_t word, uint32_t version);
 void pto__cpu_drain(struct pto_model *model, struct pto_model_agent *agent);
@@ -342,6 +344,8 @@ void pto__core_complete_one(struct pto_model *model, struct pto_model_agent *age
 void pto__core_settle(struct pto_model *model, struct pto_model_agent *agent);
 void pto__core_barrier(struct pto_model *model, struct pto_model_agent *agent);
 void pto__core_evict(struct pto_model *model, struct pto_model_agent *agent);
+// A line that the core did not ask for comes into its cache as memory has it.
+void pto__core_fetch(struct pto_model *model, struct pto_model_agent *agent);
 
 // oracle.c
 enum pto_read_kind { PTO_READ_PLAIN, PTO_READ_FLAG };

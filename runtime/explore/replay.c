@@ -20,8 +20,9 @@ static const char *const profile_names[] = {
 };
 
 static const char *const decision_names[PTO_DECIDE_COUNT] = {
-    [PTO_DECIDE_NEXT] = "next", [PTO_DECIDE_DRAIN] = "drain", [PTO_DECIDE_EVICT] = "evict",
-    [PTO_DECIDE_PICK] = "pick", [PTO_DECIDE_OLD] = "old",     [PTO_DECIDE_CLOCK] = "clock",
+    [PTO_DECIDE_NEXT] = "next",   [PTO_DECIDE_DRAIN] = "drain", [PTO_DECIDE_EVICT] = "evict",
+    [PTO_DECIDE_FETCH] = "fetch", [PTO_DECIDE_PICK] = "pick",   [PTO_DECIDE_OLD] = "old",
+    [PTO_DECIDE_CLOCK] = "clock",
 };
 
 const char *pto__profile_name(uint32_t profile)

@@ -11,6 +11,8 @@
 #include "base/error.h"
 #include "explore/shrink.h"
 
+#define SCHEDULES_PER_LOOK 16u // at what the other parts have found
+
 // A launch while it goes on.
 struct hunt {
     const struct pto_search *search;
@@ -214,7 +216,11 @@ static bool replay(struct hunt *hunt, enum pto_status *status, struct pto_error 
     }
     pto__stage_close(&stage);
     pto__snapshot_restore(&hunt->start, pto__explorer_arena(search->explorer));
-    return *status != PTO_OK || hunt->result.finding.kind != PTO_FINDING_NONE;
+    if (*status != PTO_OK || hunt->result.finding.kind != PTO_FINDING_NONE) {
+        return true;
+    }
+    hunt->run.profile = search->options->profile;
+    return false;
 }
 
 static enum pto_status fail_replay(const struct hunt *hunt, struct pto_launch_outcome *out,
@@ -229,6 +235,18 @@ static enum pto_status fail_replay(const struct hunt *hunt, struct pto_launch_ou
                     "run: the explorer found a fault with seed %" PRIu64
                     ", profile %s, made small: %s",
                     hunt->run.seed, profile_of(hunt), finding->text);
+}
+
+// Another part of the search has found something, so this one may end.
+static bool is_found_elsewhere(const struct pto_explore_options *options)
+{
+    const struct pto_search_progress *parts = options->progress_mapping;
+    for (uint64_t i = 0; parts != NULL && i < options->part_count; i++) {
+        if (i != options->part && atomic_load_explicit(&parts[i].found, memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static enum pto_status hunt_schedules(struct hunt *hunt, struct pto_launch_outcome *out,
@@ -265,6 +283,9 @@ static enum pto_status hunt_schedules(struct hunt *hunt, struct pto_launch_outco
             return fail_finding(hunt, out, err);
         }
         out->report = hunt->result.report;
+        if (hunt->done % SCHEDULES_PER_LOOK == 1 && is_found_elsewhere(options)) {
+            break;
+        }
     }
     return PTO_OK;
 }

@@ -8,6 +8,7 @@
 
 // Seeds that a smaller case is tried with when the decisions of the larger one do not carry over.
 #define SEEDS_EACH 24u
+#define HANGS_MAX 2u
 
 struct shrink {
     struct pto_stage *stage;
@@ -18,6 +19,7 @@ struct shrink {
     uint64_t runs;
     uint64_t run_limit; // of the part that is under way
     uint64_t steps;
+    uint32_t hangs; // attempts in which a kernel did not return, each of which took the time-out
     enum pto_status status;
     struct pto_error *err;
 };
@@ -32,7 +34,7 @@ void pto__small_case_free(struct pto_small_case *small)
 static bool is_spent(struct shrink *it)
 {
     return it->status != PTO_OK || it->runs >= it->run_limit || it->steps >= PTO_SHRINK_STEPS ||
-           pto__poll_stops(it->poll);
+           it->hangs >= HANGS_MAX || pto__poll_stops(it->poll);
 }
 
 static bool is_pair(const void *a, const void *b, const void *c, const void *d)
@@ -97,7 +99,10 @@ static bool try_once(struct shrink *it, uint32_t core_count, uint32_t scheduler_
     it->status = pto__stage_run(it->stage, core_count, scheduler_count, seed, &it->attempt, NULL,
                                 result, it->err);
     it->runs++;
-    it->steps += it->status == PTO_OK ? result->steps : 0;
+    if (it->status == PTO_OK) {
+        it->steps += result->steps + result->kernel_words;
+        it->hangs += result->finding.kind == PTO_FINDING_HANG;
+    }
     return it->status == PTO_OK && is_same(&result->finding, it->wanted);
 }
 
@@ -137,7 +142,7 @@ static void carry_over(struct shrink *it, uint32_t core_count, uint32_t schedule
             continue;
         }
         decision.agent -= decision.agent < before ? 0 : before - scheduler_count;
-        if (decision.kind <= PTO_DECIDE_EVICT && decision.value > before) {
+        if (decision.kind <= PTO_DECIDE_FETCH && decision.value > before) {
             decision.value -= before - scheduler_count;
         }
         if (decision.agent < scheduler_count + core_count) {

@@ -7,9 +7,10 @@
 #include "explore/poll.h"
 #include "explore/stage.h"
 
-// Launches that are spent on it when nobody says otherwise, and steps of all of them together.
+// Launches that are spent on it when nobody says otherwise; and steps, and words that kernels load
+// or store, of all of them together: some ten seconds.
 #define PTO_SHRINK_RUNS 2000u
-#define PTO_SHRINK_STEPS UINT64_C(20000000)
+#define PTO_SHRINK_STEPS UINT64_C(100000000)
 
 // `found` is the launch whose seed gave `wanted`. *out is the smallest case that was come by, which
 // the caller frees, and *out_result what it gives; task_count 0 when even the first could not be

@@ -54,7 +54,8 @@ struct pto_config {
     // this many schedules (0: one) with seeds from `seed` on, each from the same device memory, and
     // fails with PTO_E_ORDER at the first that goes wrong. profile is "a2a3" (NULL), "a5" or
     // "paranoid": what the hardware is taken to do. What is zero here comes from the environment's
-    // PTO_EXPLORE_SEED, PTO_EXPLORE_SCHEDULES and PTO_EXPLORE_PROFILE, where those are set.
+    // PTO_EXPLORE_SEED, PTO_EXPLORE_SCHEDULES and PTO_EXPLORE_PROFILE, where those are set. The
+    // other variables of the explorer are in docs/architecture.md.
     uint64_t seed;
     uint64_t schedules;
     const char *profile;

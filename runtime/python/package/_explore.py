@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """python -m pto_runtime explore SCRIPT_OR_GRAPH: run graphs on the explorer."""
 
-import _thread
 import argparse
 import importlib
 import inspect
@@ -26,9 +25,11 @@ FAULTS = (OrderFault, TaskFault, DeviceTimeout)
 NO_FAULT, FAULT, MISUSE, INTERRUPTED = 0, 1, 2, 130
 BLOCK = struct.Struct("<4Q32x")  # struct pto_search_progress of runtime/explore/options.h
 BAR_WIDTH = 24
+JOBS_MAX = 256
 
-EPILOG = """SCRIPT_OR_GRAPH is a Python file, which must not name a backend of its own, or FILE.py:FUNCTION or
-MODULE:FUNCTION. FUNCTION(runner) is given an initialised runner and returns the graph to run.
+EPILOG = """SCRIPT_OR_GRAPH is a Python file, which must not name a backend of its own, or
+FILE.py:FUNCTION or MODULE:FUNCTION. FUNCTION(runner) is given an initialised runner and returns
+the graph to run.
 Exit status: 0 nothing was found, 1 a fault, 130 interrupted."""
 
 
@@ -47,10 +48,10 @@ class Search:
     def __init__(self, parts: int) -> None:
         self.folder = tempfile.mkdtemp(prefix="pto_explore_")
         self.parts = parts
+        self.home = os.getcwd()  # the script may go elsewhere
         self.begin = time.monotonic()
         self.workers: List["subprocess.Popen[bytes]"] = []
-        self.worker_ended_badly = False
-        self._over = threading.Event()
+        self.over = threading.Event()
         with open(self.path("progress"), "wb") as file:
             file.write(bytes(BLOCK.size * parts))
 
@@ -77,17 +78,10 @@ class Search:
         return f"{seconds:.1f} s, {done / max(seconds, 1e-9):,.0f} schedules/s"
 
     def watch(self) -> None:
-        """In a thread: draw the bar, and end this process's part when another one found a fault."""
-        is_terminal = sys.stderr.isatty()
-        while not self._over.wait(0.1):
-            if is_terminal:
-                self._draw()
-            if any(worker.poll() not in (None, NO_FAULT) for worker in self.workers):
-                self.worker_ended_badly = True
-                _thread.interrupt_main()
-                break
-        if is_terminal:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        """In a thread, while stderr is a terminal: draw the bar."""
+        while not self.over.wait(0.1):
+            self._draw()
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     def _draw(self) -> None:
         progress = self.progress()
@@ -108,7 +102,7 @@ class Search:
         )
 
     def close(self) -> None:
-        self._over.set()
+        self.over.set()
         for worker in self.workers:
             if worker.poll() is None:
                 worker.terminate()
@@ -210,22 +204,33 @@ def start_workers(search: Search, arguments: List[str]) -> None:
 
 
 def work(options: argparse.Namespace) -> int:
-    """A process that takes one part of a search."""
+    """A process that takes one part of a search, and ends with the one that started it."""
+    parent = os.getppid()
+
+    def watch_parent() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(INTERRUPTED)
+
+    threading.Thread(target=watch_parent, daemon=True).start()
     folder, part, parts = options.worker.rsplit(":", 2)
     return run_part(options, folder, int(part), int(parts))
 
 
 def report_fault(search: Search, options: argparse.Namespace, part: int) -> int:
     with open(search.part_path(part, "fault"), encoding="utf-8") as file:
-        print(file.read(), file=sys.stderr)
+        fault = file.read()
+    print(fault, file=sys.stderr)
     small = search.part_path(part, "small")
     if os.path.exists(small):
         with open(small, encoding="utf-8") as file:
-            print("explore: made small: " + file.readlines()[1][2:].strip(), file=sys.stderr)
+            text = file.readlines()[1][2:].strip()
+        if text not in fault:
+            print(f"explore: made small: {text}", file=sys.stderr)
     hints = ["--seeds 1 --seed with the seed above shows it again"]
     for path, kind in ((options.timeline, "timeline"), (options.save, "small")):
         if path and os.path.exists(search.part_path(part, kind)):
-            shutil.copyfile(search.part_path(part, kind), path)
+            shutil.copyfile(search.part_path(part, kind), os.path.join(search.home, path))
             hints.append(f"wrote {path}")
     if os.path.exists(small):
         hints.append(
@@ -277,25 +282,21 @@ def report_worker(search: Search, options: argparse.Namespace) -> int:
 
 def explore(search: Search, options: argparse.Namespace, arguments: List[str]) -> int:
     watcher = threading.Thread(target=search.watch, daemon=True)
-    code = NO_FAULT
+    if sys.stderr.isatty():
+        watcher.start()
     try:
         start_workers(search, arguments)
-        watcher.start()
         code = run_part(options, search.folder, 0, search.parts)
-        for worker in search.workers:
-            while code == NO_FAULT and worker.poll() is None:
-                time.sleep(0.02)
-    except KeyboardInterrupt:
-        if not search.worker_ended_badly:
-            code = INTERRUPTED
-    search._over.set()
-    if watcher.is_alive():
-        watcher.join()
-    if code == INTERRUPTED:
-        return report_interrupt(search)
+        # The others see in the progress file that a fault was found, and end by themselves.
+        while code == NO_FAULT and any(worker.poll() is None for worker in search.workers):
+            time.sleep(0.02)
+    finally:
+        search.over.set()
+        if watcher.is_alive():
+            watcher.join()
     if code == FAULT:
         return report_fault(search, options, 0)
-    if any(worker.poll() not in (None, NO_FAULT) for worker in search.workers):
+    if any(worker.poll() != NO_FAULT for worker in search.workers):
         return report_worker(search, options)
     return report_end(search, options)
 
@@ -337,6 +338,14 @@ def main(arguments: List[str]) -> int:
     options = parser.parse_args(arguments)
     if options.seeds < 1 or options.seed < 0 or options.shrink < 0 or options.jobs < 0:
         parser.error("--seeds must be 1 or more; --seed, --shrink and --jobs 0 or more")
+    if options.jobs > JOBS_MAX:
+        parser.error(f"--jobs is {options.jobs}; at most {JOBS_MAX} processes share a search")
+    if is_graph(options.target) and options.arguments:
+        parser.error(f"options go before {options.target}; after it stands {options.arguments[0]}")
+    if not is_graph(options.target) and not os.path.isfile(options.target):
+        parser.error(f"there is no file {options.target}")
+    if options.replay and not os.path.isfile(options.replay):
+        parser.error(f"there is no file {options.replay}")
     if options.worker:
         return work(options)
     jobs = options.jobs or (cpu_count() if is_graph(options.target) else 1)

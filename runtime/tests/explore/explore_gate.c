@@ -308,7 +308,7 @@ static int shrink_case(struct explore_case *it, uint64_t *tasks, uint64_t *decis
     struct pto_stage stage;
     struct pto_poll poll = {0};
     struct pto_error err;
-    uint64_t runs;
+    uint64_t runs = 0;
     case_upload(memory, it);
     it->run.core_count = it->core_count;
     if (pto__snapshot_take(&start, arena, &err) != PTO_OK ||

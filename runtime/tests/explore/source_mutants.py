@@ -68,6 +68,23 @@ MUTANTS = (
      "            return fail(worker, PTO_FAIL_RETURN, code);"),
     ("a core leaves with tasks in its ring", "aicore/worker.c",
      "if (command == PTO_CORE_STOP) {", "if (command != PTO_CORE_RUN || queued == 3) {"),
+    ("the core writes into the scheduler's line", "aicore/worker.c",
+     "        worker->completed++;",
+     "        worker->completed++;\n"
+     "        pto_core_store((uint32_t *)&dispatch->command, command);"),
+    ("a completion is told from the last one by one bit", "aicpu/scheduler.c",
+     "    uint32_t completed = pto_cpu_observe(&handshake->core.completed);",
+     "    uint32_t before = pto_own_load(&handshake->note.retired);\n"
+     "    uint32_t completed = pto_cpu_observe(&handshake->core.completed);\n"
+     "    completed = before + ((completed ^ before) & 1);"),
+    ("a completion is not noted, and counts again", "aicpu/scheduler.c",
+     "    pto_own_store(&handshake->note.retired, completed);", ""),
+    ("the last of a task's successors is forgotten", "aicpu/scheduler.c",
+     "for (; successors != end; successors++) {",
+     "for (; successors != end && successors + 1 != end; successors++) {"),
+    ("the scheduler has no deadline", "aicpu/finish.c",
+     "if (now < scheduler->deadline_ns + grace) {",
+     "if (now < scheduler->deadline_ns + grace || now != 0) {"),
 )
 
 
@@ -77,8 +94,11 @@ def compile_program(compiler, tree, sources, output):
                     tree / "include", "-o", output, *sources], check=True)
 
 
-def build(compiler, folder, patches):
-    """Copies the device programs to `folder`, patches and compiles them."""
+def build(compiler, folder, patches, unpatched=None):
+    """Copies the device programs to `folder`, patches and compiles them.
+
+    A program that no patch touches is taken from `unpatched`, where there is one.
+    """
     for part in ("abi", "aicpu", "aicore", "include", "tests/explore"):
         shutil.copytree(RUNTIME / part, folder / part)
     for name, old, new in patches:
@@ -86,16 +106,25 @@ def build(compiler, folder, patches):
         if text.count(old) != 1:
             sys.exit(f"{name}: there is not one '{old}'; this list must follow the source")
         (folder / name).write_text(text.replace(old, new))
-    compile_program(compiler, folder, [folder / "aicpu" / name for name in AICPU],
-                    folder / "aicpu.so")
-    compile_program(compiler, folder,
-                    [folder / "aicore/entry_native.c", folder / "aicore/worker.c",
-                     folder / "tests/explore/kernels.c"], folder / "kernel.o")
+    programs = (
+        ("aicpu", "aicpu.so", [f"aicpu/{name}" for name in AICPU]),
+        ("aicore", "kernel.o",
+         ["aicore/entry_native.c", "aicore/worker.c", "tests/explore/kernels.c"]),
+    )
+    built = []
+    for part, output, sources in programs:
+        if unpatched and not any(name.startswith(part) for name, _, _ in patches):
+            built.append(unpatched / output)
+            continue
+        compile_program(compiler, folder, [folder / source for source in sources],
+                        folder / output)
+        built.append(folder / output)
+    return built
 
 
-def explore(gate, folder, count):
-    environment = dict(os.environ, PTO_TEST_AICPU_EXPLORE=str(folder / "aicpu.so"),
-                       PTO_TEST_KERNELS_EXPLORE=str(folder / "kernel.o"))
+def explore(gate, programs, count):
+    environment = dict(os.environ, PTO_TEST_AICPU_EXPLORE=str(programs[0]),
+                       PTO_TEST_KERNELS_EXPLORE=str(programs[1]))
     return subprocess.run([gate, "schedules", str(count)], env=environment, timeout=120,
                           stdout=subprocess.PIPE, universal_newlines=True)
 
@@ -108,17 +137,18 @@ def main():
     options = parser.parse_args()
     failures = 0
     cases = [("as it is", None)] + [(mutant[0], mutant[1:]) for mutant in MUTANTS]
-    for what, patch in cases:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name) / "runtime"
-            folder.mkdir()
-            build(options.cc, folder, [patch] if patch else [])
-            result = explore(options.gate, folder, options.schedules)
-        wanted = 1 if patch else 0
-        failed = result.returncode != wanted
-        failures += failed
-        print(f"{'FAIL' if failed else 'ok  '} {what}")
-        print(f"     {result.stdout.splitlines()[0] if result.stdout else 'no output'}")
+    with tempfile.TemporaryDirectory() as folder:
+        unpatched = None
+        for number, (what, patch) in enumerate(cases):
+            place = Path(folder) / str(number)
+            place.mkdir()
+            programs = build(options.cc, place, [patch] if patch else [], unpatched)
+            unpatched = unpatched or place
+            result = explore(options.gate, programs, options.schedules)
+            failed = result.returncode != (1 if patch else 0)
+            failures += failed
+            print(f"{'FAIL' if failed else 'ok  '} {what}")
+            print(f"     {result.stdout.splitlines()[0] if result.stdout else 'no output'}")
     print(f"{len(MUTANTS)} mutants, {failures} failures")
     return 1 if failures else 0
 

@@ -3,6 +3,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -97,27 +98,111 @@ runner.finalize()
 """
 
 
+GRAPHS = """
+import numpy as np, pto_runtime
+
+def two(runner, edge):
+    block = runner.allocate_tensor(64)
+    runner.copy_to_device(block, np.zeros(16, np.float32))
+    graph = pto_runtime.Graph()
+    tasks = [graph.add_task([block, 1.0, block, 16], 1) for _ in range(2)]
+    if edge:
+        graph.add_successor(*tasks)
+    return graph
+
+def good(runner):
+    return two(runner, True)
+
+def bad(runner):
+    return two(runner, False)
+
+def wrong():
+    return 3
+"""
+
+
+def environment():
+    package = os.path.dirname(os.path.dirname(pto_runtime.__file__))
+    return dict(os.environ, PYTHONPATH=package)
+
+
+def explore(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "pto_runtime", "explore", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=60,
+        env=environment(), cwd=cwd)
+
+
 @pytest.mark.parametrize("edge", [True, False])
 def test_command(tmp_path, edge):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.replace("EDGE", str(edge)))
     timeline = tmp_path / "timeline.json"
-    result = subprocess.run(
-        [sys.executable, "-m", "pto_runtime", "explore", "--seeds", "1000", "--timeline",
-         str(timeline), str(script)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=60,
-        env=dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(pto_runtime.__file__))))
+    saved = tmp_path / "small.replay"
+    result = explore("--seeds", 1000, "--timeline", timeline, "--save", saved, script)
     assert result.stdout.splitlines()[0] == "explore"
     if edge:
         assert result.returncode == 0, result.stderr
-        assert "nothing found; 1000 schedules" in result.stdout
-        assert not timeline.exists()
-    else:
-        assert result.returncode == 1
-        assert "racecheck: task 0 (kernel" in result.stderr
-        events = json.loads(timeline.read_text())
-        rows = {event["args"]["name"] for event in events if event["name"] == "thread_name"}
-        assert rows == {"scheduler 0", "core 0", "core 1", "core 2"}
-        assert events[-1]["name"] == "finding"
-        assert events[-1]["args"]["text"] in result.stderr
-        assert {"task 0", "task 1"} <= {event["name"] for event in events}
+        assert "nothing found; 1000 schedules of 1 run" in result.stdout
+        assert not timeline.exists() and not saved.exists()
+        return
+    assert result.returncode == 1
+    assert "racecheck: task 0 (kernel" in result.stderr
+    assert "schedules/s" in result.stderr
+    events = json.loads(timeline.read_text())
+    rows = {event["args"]["name"] for event in events if event["name"] == "thread_name"}
+    assert rows == {"scheduler 0", "core 0", "core 1"}  # made small
+    assert events[-1]["name"] == "finding"
+    assert events[-1]["args"]["text"] in result.stderr
+    assert {"task 0", "task 1"} <= {event["name"] for event in events}
+    again = explore("--replay", saved, script)
+    assert again.returncode == 1
+    assert events[-1]["args"]["text"] in again.stderr
+    # Mended since: the replay finds nothing, and the script goes on.
+    script.write_text(SCRIPT.replace("EDGE", "True"))
+    mended = explore("--replay", saved, script)
+    assert mended.returncode == 0, mended.stderr
+    assert "the replay shows no fault" in mended.stdout
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_graph_function(tmp_path, jobs):
+    (tmp_path / "graphs.py").write_text(GRAPHS)
+    options = ("--seeds", 2000, "--jobs", jobs)
+    good = explore(*options, tmp_path / "graphs.py:good")
+    assert (good.returncode, good.stderr) == (0, "")
+    assert "nothing found; 2000 schedules of 1 run" in good.stdout
+    bad = explore(*options, "graphs:bad", cwd=tmp_path)
+    assert bad.returncode == 1
+    assert "graph.add_successor(" in bad.stderr
+    assert "Made small" in bad.stderr
+
+
+@pytest.mark.parametrize("target, text", [("wrong", "returned int"), ("none", "no function none")])
+def test_no_graph(tmp_path, target, text):
+    (tmp_path / "graphs.py").write_text(GRAPHS)
+    misused = explore("--jobs", 1, tmp_path / f"graphs.py:{target}")
+    assert misused.returncode == 2
+    assert text in misused.stderr
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_interrupt(tmp_path, jobs):
+    (tmp_path / "graphs.py").write_text(GRAPHS)
+    master, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pto_runtime", "explore", "--seeds", str(10**12), "--jobs",
+         str(jobs), str(tmp_path / "graphs.py:good")],
+        stdout=subprocess.PIPE, stderr=terminal, env=environment())
+    os.close(terminal)
+    shown = b""
+    while b" schedules, " not in shown:  # the bar: it runs
+        shown += os.read(master, 4096)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    while b"nothing found" not in shown:
+        shown += os.read(master, 4096)
+    os.close(master)
+    assert process.returncode == 130
+    assert out == b""
+    assert b"interrupted after" in shown
