@@ -344,6 +344,35 @@ static void test_many_findings(void **state)
     pto_runner_destroy(runner);
 }
 
+// A hundred thousand tasks on one tensor, each after the one before it; then one edge is missing.
+static void test_many_tasks(void **state)
+{
+    (void)state;
+    need_instrumented_kernels();
+    struct pto_runner *runner = open_runner();
+    struct found found;
+    uint64_t tensor = allocate_filled(runner, 64);
+    const uint32_t count = 100000;
+    for (uint32_t missing = 0; missing < 2; missing++) {
+        struct pto_graph *graph = new_graph();
+        for (uint32_t i = 0; i < count; i++) {
+            add_touch(graph, tensor, 64, i % 3 == 0 ? TOUCH_MODIFY_4 : TOUCH_READ_4, 8, 0);
+            if (i != 0 && !(missing && i == count / 2)) {
+                OK(pto_graph_add_successor(graph, i - 1, i, &err));
+            }
+        }
+        enum pto_status status = run_checked(runner, graph, "all", &found);
+        assert_int_equal(status, missing ? PTO_E_CHECK : PTO_OK);
+        for (uint32_t i = 0; i < found.count; i++) {
+            uint32_t a = found.items[i].access.task;
+            uint32_t b = found.items[i].other.task;
+            assert_true((a < count / 2) != (b < count / 2));
+        }
+        pto_graph_destroy(graph);
+    }
+    pto_runner_destroy(runner);
+}
+
 static void expect_refusal(struct pto_runner *runner, struct pto_graph *graph, const char *check,
                            enum pto_status expected, const char *text)
 {
@@ -415,11 +444,12 @@ static void test_missing_program(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bounds),         cmocka_unit_test(test_elsewhere),
-        cmocka_unit_test(test_use_after_free), cmocka_unit_test(test_unwritten),
-        cmocka_unit_test(test_unchecked_runs), cmocka_unit_test(test_races),
-        cmocka_unit_test(test_shared_lines),   cmocka_unit_test(test_many_findings),
-        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_missing_program),
+        cmocka_unit_test(test_bounds),          cmocka_unit_test(test_elsewhere),
+        cmocka_unit_test(test_use_after_free),  cmocka_unit_test(test_unwritten),
+        cmocka_unit_test(test_unchecked_runs),  cmocka_unit_test(test_races),
+        cmocka_unit_test(test_shared_lines),    cmocka_unit_test(test_many_findings),
+        cmocka_unit_test(test_many_tasks),      cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_missing_program),
     };
     unsetenv("PTO_CHECK");
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "kernels/faulty.h"
 #include "pto/pto.h"
 
 #define FUNC_ADD_SCALAR 1u
@@ -281,6 +282,48 @@ static void test_overrun(void **state)
     }
 }
 
+// Where a bad access lies, in the words that the simulator's checks have for it.
+static void test_bad_places(void **state)
+{
+    (void)state;
+    need_instrumented_kernels();
+    static const struct {
+        enum touch operation;
+        int64_t offset; // from the second of three blocks of 100 bytes, a line and a half apart
+        const char *expected;
+    } cases[] = {
+        {TOUCH_READ_4, 100, "reads bytes 100 to 103 of the tensor at"},
+        {TOUCH_WRITE_8, 96, "writes bytes 100 to 103 of the tensor at"},
+        {TOUCH_WRITE_8, 96, "(100 bytes): that is past its end"},
+        {TOUCH_READ_1, -1, "(100 bytes): that is before its beginning"},
+        {TOUCH_READ_1, -1, "reads byte -1 of the tensor at"},
+        {TOUCH_MEMSET, 61, "writes byte 100 of the tensor at"},
+        {TOUCH_WRITE_1, 192, "(100 bytes): no argument of the task points into it"},
+        {TOUCH_WRITE_1, 1 << 20, "no live block of device memory is there"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct pto_runner *runner = open_with(PTO_TEST_FAULTY, "a5", 1);
+        struct pto_graph *graph;
+        uint64_t blocks[3];
+        uint32_t task;
+        for (size_t k = 0; k < 3; k++) {
+            OK(pto_runner_allocate(runner, 100, &blocks[k], &err));
+        }
+        assert_int_equal(blocks[2] - blocks[1], 192);
+        OK(pto_graph_create(&graph, &err));
+        const uint64_t args[] = {blocks[1], 100, cases[i].operation, (uint64_t)cases[i].offset, 40};
+        OK(pto_graph_add_task(graph, args, 5, FUNC_TOUCH, &task, &err));
+        enum pto_status status = pto_runner_run(runner, graph, NULL, &err);
+        if (status != PTO_E_ORDER || strstr(err.message, cases[i].expected) == NULL ||
+            strstr(err.message, "memcheck: task 0 (kernel 'touch', func_id 30") == NULL) {
+            fail_msg("not '%s': %s", cases[i].expected,
+                     status == PTO_OK ? "nothing was found" : err.message);
+        }
+        pto_graph_destroy(graph);
+        pto_runner_destroy(runner);
+    }
+}
+
 static void test_kernels(void **state)
 {
     (void)state;
@@ -308,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_upload_without_launch),
         cmocka_unit_test(test_kernels),
         cmocka_unit_test(test_overrun),
+        cmocka_unit_test(test_bad_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
