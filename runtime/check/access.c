@@ -123,7 +123,8 @@ static void report(struct pto_checker *checker, const struct pto_check_block *bl
                    uint64_t address, uint64_t size_bytes, bool writes, const char *reason)
 {
     uint64_t begin = block != NULL ? address - block->address : address;
-    uint64_t end = begin + size_bytes;
+    uint64_t end =
+        begin + (size_bytes < PTO_FINDING_RANGE_MAX ? size_bytes : PTO_FINDING_RANGE_MAX);
     if (block != NULL && begin < block->size_bytes && end > block->size_bytes) {
         begin = block->size_bytes; // what lies inside is in order
     }
@@ -153,7 +154,7 @@ static void touch_outside(struct pto_checker *checker, uint64_t address, uint64_
     if (!writes && address - checker->args_begin < checker->args_end - checker->args_begin &&
         size_bytes <= checker->args_end - address) {
         uint64_t from = address % LINE;
-        uint64_t to = from + size_bytes < LINE ? from + size_bytes : LINE;
+        uint64_t to = size_bytes < LINE - from ? from + size_bytes : LINE;
         seen_line(checker, address / LINE)->read |= bits(from, to);
         return;
     }
@@ -258,7 +259,7 @@ void pto__checker_access(struct pto_check_hooks *hooks, const void *address, uin
         return;
     }
     uint64_t from = at % LINE;
-    if (from + size_bytes <= LINE && (access & PTO_SHOW_ATOMIC) == 0) {
+    if (size_bytes <= LINE - from && (access & PTO_SHOW_ATOMIC) == 0) {
         const struct pto_check_seen *seen = &checker->seen[at / LINE % PTO_CHECK_SEEN_COUNT];
         uint64_t known = access == PTO_SHOW_READ ? seen->read : seen->written;
         if (seen->line == at / LINE && seen->serial == checker->serial &&

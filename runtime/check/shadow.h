@@ -51,7 +51,6 @@ struct pto_check_seen {
 #define PTO_CHECK_MEMO_COUNT 1024u
 #define PTO_CHECK_FINDING_MAX 64u
 #define PTO_CHECK_KEY_COUNT 16384u // a power of two; findings that are told apart
-#define PTO_CHECK_FREED_MAX 256u
 
 // A block that an argument of the task points into.
 struct pto_check_view {

@@ -55,15 +55,16 @@ static void check_bounds(struct pto_model *model, struct pto_model_agent *agent,
                          uint64_t size_bytes)
 {
     uint64_t offset = address - (uint64_t)(uintptr_t)model->arena->base;
-    if (offset >= agent->block_offset &&
-        offset + size_bytes <= agent->block_offset + agent->block_bytes) {
+    if (offset - agent->block_offset < agent->block_bytes &&
+        size_bytes <= agent->block_bytes - (offset - agent->block_offset)) {
         return;
     }
     const struct pto_arena_block *block = pto__arena_find(model->arena, offset);
     const char *advice = NULL;
     if (block == NULL) {
         advice = "no live block of device memory is there";
-    } else if (offset + size_bytes > block->offset + block->asked_bytes) {
+    } else if (offset - block->offset >= block->asked_bytes ||
+               size_bytes > block->asked_bytes - (offset - block->offset)) {
         advice = "that is past its end";
     } else if (!may_touch(model, agent, block, address)) {
         advice = "no argument of the task points into it";
@@ -76,7 +77,7 @@ static void check_bounds(struct pto_model *model, struct pto_model_agent *agent,
                                 .site = agent->site,
                                 .line = (uint32_t)(offset / PTO_CACHE_LINE_SIZE),
                                 .word = (uint32_t)(offset % PTO_CACHE_LINE_SIZE),
-                                .bytes = (uint32_t)size_bytes,
+                                .bytes = size_bytes,
                                 .task = agent->task,
                                 .advice = advice,
                             });

@@ -74,6 +74,7 @@ bool pto__describe_kernel(const struct pto_model *model, const struct pto_explor
                            ? base + (uint64_t)finding->line * PTO_CACHE_LINE_SIZE + finding->word
                            : model->lines[finding->line].address + (uint64_t)finding->word * 4;
     uint64_t bytes = finding->kind == PTO_FINDING_BOUNDS ? finding->bytes : 4;
+    bytes = bytes < PTO_FINDING_RANGE_MAX ? bytes : PTO_FINDING_RANGE_MAX;
     const struct pto_arena_block *block = find_tensor(model, finding->task, address - base);
     out.tensor = block != NULL ? base + block->offset : 0;
     out.tensor_bytes = block != NULL ? block->asked_bytes : 0;

@@ -45,6 +45,9 @@ struct pto_launch_request {
 
 struct pto_order;
 
+// Freed blocks that checks are told of.
+#define PTO_CHECK_FREED_MAX 256u
+
 // What the checks of a launch are to know. All of it is the caller's, and may change as soon as
 // prepare_checks has returned, but for `order` and `kernels`: those stay until the launch is over.
 struct pto_check_setup {
@@ -56,7 +59,7 @@ struct pto_check_setup {
     // Blocks whose serial is less may have been written by runs without checks.
     uint64_t opaque_serial;
     const struct pto_ledger_block *freed; // latest first
-    uint32_t freed_count;
+    uint32_t freed_count; // at most PTO_CHECK_FREED_MAX
 };
 
 // How a launch ended. `report` is the scheduler's; the backend adds what only it knows.

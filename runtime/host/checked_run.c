@@ -8,8 +8,6 @@
 
 #include "base/error.h"
 
-#define FREED_COUNT 256u
-
 static const struct {
     const char *name;
     uint32_t kinds;
@@ -113,7 +111,7 @@ enum pto_status pto__checks_prepare(struct pto_runner *runner, const struct pto_
                                     struct pto_order **out_order, struct pto_error *err)
 {
     struct pto_poll poll = {.function = options->poll, .context = options->poll_context};
-    struct pto_ledger_block freed[FREED_COUNT];
+    struct pto_ledger_block freed[PTO_CHECK_FREED_MAX];
     struct pto_check_setup setup = {
         .kinds = kinds,
         .kernels = &runner->kernels,
@@ -132,7 +130,7 @@ enum pto_status pto__checks_prepare(struct pto_runner *runner, const struct pto_
     pthread_mutex_lock(&runner->ledger_mutex);
     enum pto_status status = list_blocks(runner, &setup, err);
     if (status == PTO_OK) {
-        setup.freed_count = pto__ledger_list_freed(runner->ledger, freed, FREED_COUNT);
+        setup.freed_count = pto__ledger_list_freed(runner->ledger, freed, PTO_CHECK_FREED_MAX);
         status = runner->ops->prepare_checks(runner->backend, &setup, err);
         free((void *)(uintptr_t)setup.blocks);
     }

@@ -7,6 +7,9 @@
 #include "host/program.h"
 #include "pto/runner.h"
 
+// No range in a finding is longer: a negative size makes a kernel's copy as long as can be.
+#define PTO_FINDING_RANGE_MAX (UINT64_C(1) << 62)
+
 // "memcheck" and so on: the tools' names at NVIDIA and Huawei.
 const char *pto__check_name(uint32_t kind);
 

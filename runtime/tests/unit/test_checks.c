@@ -153,6 +153,29 @@ static void test_elsewhere(void **state)
     pto_runner_destroy(runner);
 }
 
+// A size that was computed below zero.
+static void test_negative_size(void **state)
+{
+    (void)state;
+    need_instrumented_kernels();
+    struct pto_runner *runner = open_runner();
+    struct found found;
+    uint64_t tensor = allocate_filled(runner, 128);
+    static const uint64_t sizes[] = {UINT64_MAX, UINT64_MAX - 63, UINT64_C(1) << 63, 129};
+    static const enum touch operations[] = {TOUCH_MEMSET, TOUCH_MEMCPY_FROM, TOUCH_MEMMOVE_TO};
+    for (size_t i = 0; i < 3 * 4; i++) {
+        struct pto_graph *graph = new_graph();
+        add_touch(graph, tensor, 128, operations[i % 3], 1, sizes[i / 3]);
+        assert_int_equal(run_checked(runner, graph, "all", &found), PTO_E_CHECK);
+        assert_int_equal(found.items[0].tensor, tensor);
+        assert_int_equal(found.items[0].access.begin, 128);
+        assert_true(found.items[0].access.end > 128);
+        assert_non_null(strstr(found.items[0].message, "past its end"));
+        pto_graph_destroy(graph);
+    }
+    pto_runner_destroy(runner);
+}
+
 static void test_use_after_free(void **state)
 {
     (void)state;
@@ -444,12 +467,12 @@ static void test_missing_program(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bounds),          cmocka_unit_test(test_elsewhere),
-        cmocka_unit_test(test_use_after_free),  cmocka_unit_test(test_unwritten),
-        cmocka_unit_test(test_unchecked_runs),  cmocka_unit_test(test_races),
-        cmocka_unit_test(test_shared_lines),    cmocka_unit_test(test_many_findings),
-        cmocka_unit_test(test_many_tasks),      cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_missing_program),
+        cmocka_unit_test(test_bounds),         cmocka_unit_test(test_elsewhere),
+        cmocka_unit_test(test_use_after_free), cmocka_unit_test(test_negative_size),
+        cmocka_unit_test(test_unwritten),      cmocka_unit_test(test_unchecked_runs),
+        cmocka_unit_test(test_races),          cmocka_unit_test(test_shared_lines),
+        cmocka_unit_test(test_many_findings),  cmocka_unit_test(test_many_tasks),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_missing_program),
     };
     unsetenv("PTO_CHECK");
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -300,6 +300,7 @@ static void test_bad_places(void **state)
         {TOUCH_MEMSET, 61, "writes byte 100 of the tensor at"},
         {TOUCH_WRITE_1, 192, "(100 bytes): no argument of the task points into it"},
         {TOUCH_WRITE_1, 1 << 20, "no live block of device memory is there"},
+        {TOUCH_MEMSET, 0, "that is past its end"}, // of -1 bytes
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct pto_runner *runner = open_with(PTO_TEST_FAULTY, "a5", 1);
@@ -311,7 +312,8 @@ static void test_bad_places(void **state)
         }
         assert_int_equal(blocks[2] - blocks[1], 192);
         OK(pto_graph_create(&graph, &err));
-        const uint64_t args[] = {blocks[1], 100, cases[i].operation, (uint64_t)cases[i].offset, 40};
+        const uint64_t args[] = {blocks[1], 100, cases[i].operation, (uint64_t)cases[i].offset,
+                                 cases[i].offset == 0 ? UINT64_MAX : 40};
         OK(pto_graph_add_task(graph, args, 5, FUNC_TOUCH, &task, &err));
         enum pto_status status = pto_runner_run(runner, graph, NULL, &err);
         if (status != PTO_E_ORDER || strstr(err.message, cases[i].expected) == NULL ||
