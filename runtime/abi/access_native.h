@@ -107,6 +107,11 @@ static inline uint64_t pto_cpu_take_completed(uint64_t hints, uint32_t word, uin
     return pto_hint_clear(shared, &shared->words[word].completed, cores) & cores;
 }
 
+static inline void pto_cpu_prefetch(const void *address)
+{
+    __builtin_prefetch(address);
+}
+
 static inline uint64_t pto_cpu_clock_ns(void)
 {
     struct timespec now;
