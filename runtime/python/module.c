@@ -30,7 +30,9 @@ static int import_package_parts(struct module_state *state)
     state->make_error = import_attribute("pto_runtime._errors", "make");
     state->core_result = import_attribute("pto_runtime._report", "CoreResult");
     state->format_cores = import_attribute("pto_runtime._report", "format_cores");
-    if (state->make_error == NULL || state->core_result == NULL || state->format_cores == NULL) {
+    state->make_finding = import_attribute("pto_runtime._report", "make_finding");
+    if (state->make_error == NULL || state->core_result == NULL || state->format_cores == NULL ||
+        state->make_finding == NULL) {
         return -1;
     }
     PyObject *folder = import_attribute("pto_runtime._paths", "DEVICE_PROGRAM_DIR");
@@ -70,6 +72,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->make_error);
     Py_VISIT(state->core_result);
     Py_VISIT(state->format_cores);
+    Py_VISIT(state->make_finding);
     return 0;
 }
 
@@ -87,6 +90,7 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->make_error);
     Py_CLEAR(state->core_result);
     Py_CLEAR(state->format_cores);
+    Py_CLEAR(state->make_finding);
     Py_CLEAR(state->search_dir);
     for (int i = 0; i < PARAMETER_COUNT; i++) {
         Py_CLEAR(state->parameters[i]);
