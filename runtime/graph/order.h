@@ -19,28 +19,9 @@
 #define PTO_GRAPH_ORDER_H
 
 #include "graph/image.h"
-#include "pto/runner.h"
+#include "graph/poll.h"
 
 struct pto_order;
-
-// Asks a caller's poll function now and then, by the amount of work done.
-struct pto_poll {
-    pto_poll_function *function; // NULL: never
-    void *context;
-    uint64_t work; // since it was asked last
-};
-
-// Counts `work` steps of some nanoseconds. Not 0: the caller wants the end.
-static inline int pto__poll(struct pto_poll *poll, uint64_t work)
-{
-    enum { WORK_BETWEEN = 1 << 20 }; // some milliseconds
-    poll->work += work;
-    if (poll->work < WORK_BETWEEN) {
-        return 0;
-    }
-    poll->work = 0;
-    return poll->function != NULL && poll->function(poll->context) != 0;
-}
 
 // Builds the index of a pinned graph, which need not stay. The caller destroys it. `poll` may be
 // NULL. PTO_E_CYCLE, PTO_E_NO_MEMORY, PTO_E_INTERRUPTED.

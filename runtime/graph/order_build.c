@@ -166,11 +166,6 @@ static void find_levels(struct pto_order *order, enum pto_order_side side)
     }
 }
 
-static enum pto_status fail_interrupted(struct pto_error *err)
-{
-    return pto_fail(err, PTO_E_INTERRUPTED, "stopped at the caller's wish");
-}
-
 static enum pto_status label_tasks(struct pto_order *order, enum pto_order_side side,
                                    struct pto_poll *poll, struct pto_error *err)
 {
@@ -183,8 +178,9 @@ static enum pto_status label_tasks(struct pto_order *order, enum pto_order_side 
         if (order->nodes[rank].labels[side].post == 0) {
             visit(order, side, rank, &posted);
         }
-        if (poll != NULL && pto__poll(poll, posted - before + 1)) {
-            return fail_interrupted(err);
+        enum pto_status status = pto__poll(poll, posted - before + 1, err);
+        if (status != PTO_OK) {
+            return status;
         }
     }
     return PTO_OK;

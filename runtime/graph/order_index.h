@@ -54,8 +54,17 @@ struct pto_order {
     uint32_t *marks;              // of each rank: which search was there, and from which side
     uint32_t *stack;
     uint32_t epoch; // even; a search marks by it from one side and by it + 1 from the other
+    uint64_t work;  // edges that searches have looked at
     struct pto_order_memo memo[PTO_ORDER_MEMO_COUNT];
 };
+
+// The work since the last call.
+static inline uint64_t pto__order_take_work(struct pto_order *order)
+{
+    uint64_t work = order->work;
+    order->work = 0;
+    return work;
+}
 
 // Begins a search: returns an even number above every mark.
 uint32_t pto__order_next_epoch(struct pto_order *order);
