@@ -138,11 +138,6 @@ static void split(struct sweep *sweep, uint32_t cell)
 static enum pto_status add_reader(struct sweep *sweep, struct piece *piece, uint32_t access,
                                   struct pto_error *err)
 {
-    // A task that reads the same bytes through two arguments is one reader.
-    if (piece->readers != NONE &&
-        sweep->accesses[sweep->nodes[piece->readers].access].task == sweep->accesses[access].task) {
-        return PTO_OK;
-    }
     struct node *grown =
         grow(sweep->nodes, sweep->node_count, &sweep->node_capacity, sizeof(*sweep->nodes), err);
     if (grown == NULL) {
@@ -155,20 +150,32 @@ static enum pto_status add_reader(struct sweep *sweep, struct piece *piece, uint
     return PTO_OK;
 }
 
+// Whether the task has read the piece already, by another argument: then that has been compared with
+// the last write. A task's accesses follow each other, so it would be the latest reader.
+static int has_read(const struct sweep *sweep, const struct piece *piece, uint32_t task)
+{
+    return piece->readers != NONE &&
+           sweep->accesses[sweep->nodes[piece->readers].access].task == task;
+}
+
 // Compares an access with one of its pieces and lets the piece remember a read.
 static enum pto_status visit_piece(struct sweep *sweep, uint32_t access, uint32_t cell,
                                    uint32_t end_cell, struct pto_error *err)
 {
     struct piece *piece = &sweep->pieces[cell];
+    int writes = sweep->accesses[access].writes != 0;
     enum pto_status status = PTO_OK;
     sweep->work++;
-    if (piece->writer != NONE) {
-        status = compare_bytes(sweep, piece->writer, access, cell, end_cell, err);
+    if (!has_read(sweep, piece, sweep->accesses[access].task)) {
+        if (piece->writer != NONE) {
+            status = compare_bytes(sweep, piece->writer, access, cell, end_cell, err);
+        }
+        if (status == PTO_OK && !writes) {
+            status = add_reader(sweep, piece, access, err);
+        }
     }
-    if (status == PTO_OK && !sweep->accesses[access].writes) {
-        return add_reader(sweep, piece, access, err);
-    }
-    for (uint32_t i = piece->readers; i != NONE && status == PTO_OK; i = sweep->nodes[i].next) {
+    for (uint32_t i = piece->readers; i != NONE && writes && status == PTO_OK;
+         i = sweep->nodes[i].next) {
         status = compare_bytes(sweep, sweep->nodes[i].access, access, cell, end_cell, err);
     }
     return status;
@@ -256,8 +263,8 @@ static void fini_sweep(struct sweep *sweep)
     free(sweep->found_at);
 }
 
-// Visits the accesses of one task, [first, end). What it reads comes before what it writes: after
-// its own write its reads would be compared with nothing.
+// Visits the accesses of one task, [first, end), what it reads before what it writes: a piece would
+// forget the write of another task in favour of its own.
 static enum pto_status visit_task(struct sweep *sweep, uint32_t first, uint32_t end,
                                   pto_conflict_function *report, void *context,
                                   struct pto_error *err)

@@ -69,6 +69,8 @@ enum parameter {
     PARAMETER_HOST_DATA,
     PARAMETER_GRAPH,
     PARAMETER_LAUNCH_AICPU_NUM,
+    PARAMETER_RUNNER,
+    PARAMETER_MAX_FINDINGS,
     PARAMETER_COUNT,
 };
 
@@ -79,6 +81,8 @@ struct module_state {
     PyObject *make_error;     // pto_runtime._errors.make
     PyObject *core_result;    // pto_runtime._report.CoreResult
     PyObject *format_cores;   // pto_runtime._report.format_cores
+    PyObject *make_race;      // pto_runtime._races.make_race
+    PyObject *race_list;      // pto_runtime._races.RaceList
     PyObject *search_dir;     // bytes: where relative paths of device programs are tried second
     PyObject *parameters[PARAMETER_COUNT];
 };
@@ -107,6 +111,11 @@ struct runner_object {
 int pto__py_add_graph_type(PyObject *module, struct module_state *state);
 int pto__py_add_runner_type(PyObject *module, struct module_state *state);
 
+// graph_analysis.c: the graph type's parts that take long.
+PyObject *pto__py_graph_redundant_edges(PyObject *self, PyObject *unused);
+PyObject *pto__py_graph_find_races(PyObject *self, PyObject *const *args, Py_ssize_t arg_count,
+                                   PyObject *keywords);
+
 // runner_info.c: the runner type's parts that only look.
 extern PyGetSetDef pto__py_runner_properties[];
 PyObject *pto__py_runner_repr(PyObject *self);
@@ -120,6 +129,10 @@ struct module_state *pto__py_type_state(PyTypeObject *type, destructor dealloc);
 // Refuses arguments to a constructor that takes none. A subclass may define an __init__ that does.
 int pto__py_check_no_arguments(PyTypeObject *type, PyTypeObject *own_type, PyObject *args,
                                PyObject *keywords);
+
+// A pto_poll_function: runs signal handlers, so that Ctrl-C ends a long call. The context is the
+// place of the thread state that the call saved; only the main thread has signals to handle.
+int pto__py_poll_signals(void *context);
 
 // Writes an object's text to sys.stdout, or nowhere when that is None. 0, or -1 with an exception.
 int pto__py_print(PyObject *text);

@@ -261,17 +261,6 @@ static PyObject *runner_copy_from_device(PyObject *self, PyObject *const *args,
     return finish(runner, op, status, &err);
 }
 
-// A pto_poll_function: runs signal handlers, so that Ctrl-C ends a run. The context is the place of
-// the thread state that run() saved; only the main thread has signals to handle.
-static int poll_signals(void *context)
-{
-    PyThreadState **saved = context;
-    PyEval_RestoreThread(*saved);
-    int interrupted = PyErr_CheckSignals() != 0;
-    *saved = PyEval_SaveThread();
-    return interrupted;
-}
-
 static enum pto_status run_without_gil(struct runner_object *runner, struct pto_graph *graph,
                                        int64_t scheduler_count, struct pto_error *err)
 {
@@ -279,7 +268,7 @@ static enum pto_status run_without_gil(struct runner_object *runner, struct pto_
     const struct pto_run_options options = {
         .size = sizeof(options),
         .scheduler_count = scheduler_count,
-        .poll = poll_signals,
+        .poll = pto__py_poll_signals,
         .poll_context = &saved,
     };
     enum pto_status status = pto_runner_run(runner->runner, graph, &options, err);

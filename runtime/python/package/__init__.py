@@ -45,6 +45,7 @@ from ._errors import (
     TaskFault,
 )
 from ._paths import DEVICE_PROGRAM_DIR
+from ._races import Race, RaceAccess, RaceList
 from ._report import CoreResult
 
 __all__ = [
@@ -71,6 +72,9 @@ __all__ = [
     "OrderFault",
     "OutOfMemory",
     "OutOfRange",
+    "Race",
+    "RaceAccess",
+    "RaceList",
     "RunnerFailed",
     "TaskFailed",
     "TaskFault",

@@ -25,6 +25,9 @@ from ._errors import RunnerFailed as RunnerFailed
 from ._errors import TaskFailed as TaskFailed
 from ._errors import TaskFault as TaskFault
 from ._paths import DEVICE_PROGRAM_DIR as DEVICE_PROGRAM_DIR
+from ._races import Race as Race
+from ._races import RaceAccess as RaceAccess
+from ._races import RaceList as RaceList
 from ._report import CoreResult as CoreResult
 
 __all__ = [
@@ -51,6 +54,9 @@ __all__ = [
     "OrderFault",
     "OutOfMemory",
     "OutOfRange",
+    "Race",
+    "RaceAccess",
+    "RaceList",
     "RunnerFailed",
     "TaskFailed",
     "TaskFault",

@@ -112,9 +112,15 @@ static void check_found(void)
         }
         for (uint32_t k = 0; k < i; k++) {
             const struct pto_conflict *other = &found[k];
-            assert_false(other->first == one->first && other->second == one->second &&
-                         (other->kind != one->kind ||
-                          (other->begin <= one->end && one->begin <= other->end)));
+            const struct pto_access *c = &accesses[other->first];
+            const struct pto_access *d = &accesses[other->second];
+            int is_same_pair = other->first == one->first && other->second == one->second;
+            assert_false(is_same_pair && (other->kind != one->kind ||
+                                          (other->begin <= one->end && one->begin <= other->end)));
+            // Nor are bytes told for a task's read when they have been for another of its reads.
+            assert_false(other->first == one->first && d->task == b->task && a->writes &&
+                         one->kind == PTO_RACE_BYTES && other->kind == PTO_RACE_BYTES &&
+                         c->writes && other->begin < one->end && one->begin < other->end);
         }
     }
 }
