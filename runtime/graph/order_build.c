@@ -152,17 +152,42 @@ static void visit(struct pto_order *order, enum pto_order_side side, uint32_t ro
     }
 }
 
+// Of each share of the ranks the task that the most pairs of edges meet in: many paths use it.
+static void choose_hubs(struct pto_order *order)
+{
+    const uint32_t *in = order->edges[PTO_ORDER_AGAINST].begin;
+    const uint32_t *out = order->edges[PTO_ORDER_ALONG].begin;
+    for (uint32_t hub = 0; hub < PTO_ORDER_HUB_COUNT; hub++) {
+        uint32_t begin = (uint32_t)((uint64_t)order->task_count * hub / PTO_ORDER_HUB_COUNT);
+        uint32_t end = (uint32_t)((uint64_t)order->task_count * (hub + 1) / PTO_ORDER_HUB_COUNT);
+        uint32_t best = begin;
+        uint64_t best_pairs = 0;
+        for (uint32_t rank = begin; rank < end; rank++) {
+            uint64_t pairs = (uint64_t)(in[rank + 1] - in[rank]) * (out[rank + 1] - out[rank]);
+            if (pairs > best_pairs) {
+                best = rank;
+                best_pairs = pairs;
+            }
+        }
+        if (begin < end) {
+            order->nodes[best].labels[PTO_ORDER_ALONG].hubs = UINT64_C(1) << hub;
+            order->nodes[best].labels[PTO_ORDER_AGAINST].hubs = UINT64_C(1) << hub;
+        }
+    }
+}
+
+// Levels and hubs: what depends on all that leads to a task.
 static void find_levels(struct pto_order *order, enum pto_order_side side)
 {
     const struct pto_order_edges *from = &order->edges[1 - side];
     for (uint32_t i = 0; i < order->task_count; i++) {
         uint32_t rank = side == PTO_ORDER_ALONG ? i : order->task_count - 1 - i;
-        uint32_t level = 0;
+        struct pto_order_label *label = &order->nodes[rank].labels[side];
         for (uint32_t edge = from->begin[rank]; edge < from->begin[rank + 1]; edge++) {
-            uint32_t above = order->nodes[from->adjacent[edge]].labels[side].level + 1;
-            level = above > level ? above : level;
+            const struct pto_order_label *above = &order->nodes[from->adjacent[edge]].labels[side];
+            label->level = above->level + 1 > label->level ? above->level + 1 : label->level;
+            label->hubs |= above->hubs;
         }
-        order->nodes[rank].labels[side].level = level;
     }
 }
 
@@ -198,6 +223,7 @@ static enum pto_status build(struct pto_order *order, const struct pto_csr *csr,
     // There and back again, so that both lists of neighbours are ascending.
     turn_edges(order->task_count, &order->edges[PTO_ORDER_ALONG], &order->edges[PTO_ORDER_AGAINST]);
     turn_edges(order->task_count, &order->edges[PTO_ORDER_AGAINST], &order->edges[PTO_ORDER_ALONG]);
+    choose_hubs(order);
     for (uint32_t side = 0; side < 2 && status == PTO_OK; side++) {
         status = label_tasks(order, (enum pto_order_side)side, poll, err);
     }

@@ -3,7 +3,7 @@
 //
 // Both calls need an acyclic graph (PTO_E_CYCLE) and leave it as it is. Changing the graph fails
 // with PTO_E_BUSY until they return; reading and running it do not. Both work from an index of the
-// graph's order, which takes time linear in tasks and edges and 56 bytes a task and 8 bytes an
+// graph's order, which takes time linear in tasks and edges and 72 bytes a task and 8 bytes an
 // edge; after that their time depends on how much of the graph lies between two tasks that they ask
 // about. In graphs whose edges are local it is near-linear on the whole; the worst case is below.
 #ifndef PTO_ANALYSIS_H

@@ -7,7 +7,7 @@
 #include "tests/seed.h"
 #include "tests/unit/graph_test.h"
 
-enum { CLOSURE_TASK_MAX = 160, CLOSURE_WORDS = (CLOSURE_TASK_MAX + 63) / 64 };
+enum { CLOSURE_TASK_MAX = 640, CLOSURE_WORDS = (CLOSURE_TASK_MAX + 63) / 64 };
 
 // closure[b] has the bit of every task that has a path to b.
 static uint64_t closure[CLOSURE_TASK_MAX][CLOSURE_WORDS];

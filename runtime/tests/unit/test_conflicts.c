@@ -164,7 +164,7 @@ static void test_random_accesses(void **state)
     print_message("PTO_TEST_SEED=%" PRIu64 "\n", seed);
     for (uint64_t i = 0; i < test_cases(3000); i++) {
         uint64_t random = seed + i;
-        uint32_t task_max = i % 3 == 0 ? 6 : i % 50 == 1 ? CLOSURE_TASK_MAX : 30;
+        uint32_t task_max = i % 3 == 0 ? 6 : i % 50 == 1 ? 160 : 30;
         uint32_t task_count = test_below(&random, task_max + 1);
         struct pto_graph *graph = random_graph(&random, task_count, i % 2 == 1);
         add_random_accesses(&random, task_count);

@@ -25,10 +25,14 @@ static struct pto_order *create_order(struct pto_graph *graph)
     return order;
 }
 
-static void check_every_pair(struct pto_order *order, uint32_t task_count)
+// Row by row or column by column: an answer that is remembered must not serve for a pair that has
+// one task in common.
+static void check_every_pair(struct pto_order *order, uint32_t task_count, int by_column)
 {
-    for (uint32_t before = 0; before < task_count; before++) {
-        for (uint32_t after = 0; after < task_count; after++) {
+    for (uint32_t i = 0; i < task_count; i++) {
+        for (uint32_t k = 0; k < task_count; k++) {
+            uint32_t before = by_column ? k : i;
+            uint32_t after = by_column ? i : k;
             if (pto__order_before(order, before, after) != is_before(before, after)) {
                 fail_msg("task %u before task %u: %d", before, after, !is_before(before, after));
             }
@@ -43,13 +47,15 @@ static void test_random_graphs(void **state)
     print_message("PTO_TEST_SEED=%" PRIu64 "\n", seed);
     for (uint64_t i = 0; i < test_cases(2000); i++) {
         uint64_t random = seed + i;
-        uint32_t task_count = test_below(&random, CLOSURE_TASK_MAX + 1);
+        // In a small graph nearly every task is a hub; only in a large one searches go far.
+        uint32_t task_max = i % 40 == 0 || i % 40 == 1 ? CLOSURE_TASK_MAX : 100;
+        uint32_t task_count = test_below(&random, task_max + 1);
         struct pto_graph *graph = random_graph(&random, task_count, i % 2 == 1);
         struct pto_order *order = create_order(graph);
         if (i % 4 == 0) {
             order->epoch = UINT32_MAX - 5; // even; the marks soon begin anew
         }
-        check_every_pair(order, task_count);
+        check_every_pair(order, task_count, i % 80 < 40);
         pto__order_destroy(order);
         pto_graph_destroy(graph);
     }
