@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The mode --analysis: how long it takes to look at a graph without running it, from 10^4 tasks up.
 //
-// Each task adds what two of its predecessors wrote into a tensor of its own, one line long, so that
-// there is no race to be found; a task with fewer predecessors reads its own tensor instead.
+// Each task adds what two of its predecessors wrote into a tensor of its own, one line long, so
+// that there is no race to be found; a task with fewer predecessors reads its own tensor instead.
 #include <stdio.h>
 #include <stdlib.h>
 

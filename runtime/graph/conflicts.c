@@ -150,8 +150,8 @@ static enum pto_status add_reader(struct sweep *sweep, struct piece *piece, uint
     return PTO_OK;
 }
 
-// Whether the task has read the piece already, by another argument: then that has been compared with
-// the last write. A task's accesses follow each other, so it would be the latest reader.
+// Whether the task has read the piece already, by another argument: then that has been compared
+// with the last write. A task's accesses follow each other, so it would be the latest reader.
 static int has_read(const struct sweep *sweep, const struct piece *piece, uint32_t task)
 {
     return piece->readers != NONE &&

@@ -12,12 +12,12 @@ enum pto_order_side {
     PTO_ORDER_AGAINST = 1, // to predecessors
 };
 
-// Hubs: tasks spread over the ranks, for each of which all that leads there and all that it leads to
-// is known, as a bit in every other task.
+// Hubs: tasks spread over the ranks, for each of which all that leads there and all that it leads
+// to is known, as a bit in every other task.
 #define PTO_ORDER_HUB_COUNT 64u
 
-// What walking in one direction found out about a task. `post` numbers the tasks from 1 in the order
-// in which a depth-first search left them.
+// What walking in one direction found out about a task. `post` numbers the tasks from 1 in the
+// order in which a depth-first search left them.
 // Invariants: low <= tree_low <= post; the tasks below this one in the search tree are those with
 // tree_low <= post < this post; every task that can be reached has low <= its post < this post.
 struct pto_order_label {

@@ -4,7 +4,7 @@
 #include "base/error.h"
 
 // Steps between two questions: some milliseconds.
-#define WORK_BETWEEN (UINT64_C(1) << 20)
+#define WORK_BETWEEN (UINT64_C(1) << 19)
 
 enum pto_status pto__poll_init(struct pto_poll *poll, const char *operation,
                                const struct pto_analysis_options *options, struct pto_error *err)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Asking a caller's poll function now and then during long work, by the amount of work done: reading
-// a clock at each step would cost more than the step.
+// Asking a caller's poll function now and then during long work, by the amount of work done:
+// reading a clock at each step would cost more than the step.
 #ifndef PTO_GRAPH_POLL_H
 #define PTO_GRAPH_POLL_H
 

@@ -15,7 +15,10 @@
 #define FINDING_DEFAULT 100
 
 static const struct signature find_races_signature = {
-    .op = "find_races", .count = 2, .required = 1, .positional = 1,
+    .op = "find_races",
+    .count = 2,
+    .required = 1,
+    .positional = 1,
     .parameters = {PARAMETER_RUNNER, PARAMETER_MAX_FINDINGS},
 };
 
@@ -26,7 +29,7 @@ static struct graph_object *as_graph(PyObject *self)
 
 // Raises what a call that failed left behind.
 static PyObject *raise_failure(struct graph_object *graph, const char *op, enum pto_status status,
-                       const struct pto_error *err)
+                               const struct pto_error *err)
 {
     if (PyErr_Occurred()) {
         return NULL; // a signal handler's, mostly KeyboardInterrupt: it is what ended the call
@@ -104,8 +107,8 @@ static PyObject *make_access(const struct pto_race_access *access)
 {
     return Py_BuildValue("(IIsIOKK)", (unsigned int)access->task, (unsigned int)access->func_id,
                          access->kernel, (unsigned int)access->argument,
-                         access->writes ? Py_True : Py_False,
-                         (unsigned long long)access->begin, (unsigned long long)access->end);
+                         access->writes ? Py_True : Py_False, (unsigned long long)access->begin,
+                         (unsigned long long)access->end);
 }
 
 static PyObject *make_race(const struct module_state *state, const struct pto_race *race)
@@ -115,10 +118,9 @@ static PyObject *make_race(const struct module_state *state, const struct pto_ra
     PyObject *made = NULL;
     if (second != NULL) {
         const char *kind = race->kind == PTO_RACE_LINE ? "shared line" : "race";
-        made = PyObject_CallFunction(state->make_race, "sOOKKK", kind, first, second,
-                                     (unsigned long long)race->tensor,
-                                     (unsigned long long)race->begin,
-                                     (unsigned long long)race->end);
+        made = PyObject_CallFunction(
+            state->make_race, "sOOKKK", kind, first, second, (unsigned long long)race->tensor,
+            (unsigned long long)race->begin, (unsigned long long)race->end);
     }
     Py_XDECREF(first);
     Py_XDECREF(second);
@@ -194,9 +196,8 @@ PyObject *pto__py_graph_find_races(PyObject *self, PyObject *const *args, Py_ssi
     enum pto_status status =
         find_races(graph->graph, runner->runner, races, capacity, &count, &err);
     PyObject *result =
-        status == PTO_OK
-            ? make_race_list(state, races, count < capacity ? count : capacity, count)
-            : raise_failure(graph, "find_races", status, &err);
+        status == PTO_OK ? make_race_list(state, races, count < capacity ? count : capacity, count)
+                         : raise_failure(graph, "find_races", status, &err);
     Py_DECREF(runner);
     free(races);
     return result;

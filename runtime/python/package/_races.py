@@ -48,9 +48,9 @@ class Race(NamedTuple):
     end: int
 
     def __str__(self) -> str:
-        what = ("the line of bytes" if self.kind == "shared line" else "bytes")
-        return (f"{self.kind}: {what} {self.begin} to {self.end - 1} of the tensor 0x{self.tensor:x}"
-                f": {self.first}; {self.second}; no path orders the two. Missing: "
+        what = "the line of bytes" if self.kind == "shared line" else "bytes"
+        return (f"{self.kind}: {what} {self.begin} to {self.end - 1} of the tensor "
+                f"0x{self.tensor:x}: {self.first}; {self.second}; no path orders the two. Missing: "
                 f"graph.add_successor({self.first.task}, {self.second.task}), or the reverse")
 
 
