@@ -39,7 +39,7 @@ struct sweep {
     size_t found_count;
     size_t found_capacity;
     uint32_t *found_at;
-    uint64_t work;
+    struct pto_poll *poll;
 };
 
 // Makes room for one more element.
@@ -59,13 +59,14 @@ static void *grow(void *array, size_t count, size_t *capacity, size_t size, stru
 }
 
 // Whether two accesses are of tasks that no path orders. `earlier` was taken first, so that a path
-// could lead in one direction only.
-static int is_unordered(struct sweep *sweep, uint32_t earlier, uint32_t later)
+// could lead in one direction only. Most of the time goes here, so the caller is asked here too.
+static enum pto_status compare(struct sweep *sweep, uint32_t earlier, uint32_t later,
+                               int *out_unordered, struct pto_error *err)
 {
     uint32_t first = sweep->order->ranks[sweep->accesses[earlier].task];
     uint32_t second = sweep->order->ranks[sweep->accesses[later].task];
-    sweep->work++;
-    return first != second && !pto__order_rank_before(sweep->order, first, second);
+    *out_unordered = first != second && !pto__order_rank_before(sweep->order, first, second);
+    return pto__poll(sweep->poll, 1 + pto__order_take_work(sweep->order), err);
 }
 
 static enum pto_status add_conflict(struct sweep *sweep, const struct pto_conflict *conflict,
@@ -92,8 +93,10 @@ static enum pto_status add_conflict(struct sweep *sweep, const struct pto_confli
 static enum pto_status compare_bytes(struct sweep *sweep, uint32_t earlier, uint32_t later,
                                      uint32_t first_cell, uint32_t end_cell, struct pto_error *err)
 {
-    if (!is_unordered(sweep, earlier, later)) {
-        return PTO_OK;
+    int unordered;
+    enum pto_status status = compare(sweep, earlier, later, &unordered, err);
+    if (status != PTO_OK || !unordered) {
+        return status;
     }
     struct pto_conflict conflict = {
         .kind = PTO_RACE_BYTES,
@@ -112,9 +115,13 @@ static enum pto_status compare_line(struct sweep *sweep, uint32_t earlier, uint3
 {
     const struct pto_access *before = earlier != NONE ? &sweep->accesses[earlier] : NULL;
     const struct pto_access *after = &sweep->accesses[later];
-    if (before == NULL || (before->begin < after->end && after->begin < before->end) ||
-        !is_unordered(sweep, earlier, later)) {
+    if (before == NULL || (before->begin < after->end && after->begin < before->end)) {
         return PTO_OK;
+    }
+    int unordered;
+    enum pto_status status = compare(sweep, earlier, later, &unordered, err);
+    if (status != PTO_OK || !unordered) {
+        return status;
     }
     struct pto_conflict conflict = {
         .kind = PTO_RACE_LINE,
@@ -164,9 +171,8 @@ static enum pto_status visit_piece(struct sweep *sweep, uint32_t access, uint32_
 {
     struct piece *piece = &sweep->pieces[cell];
     int writes = sweep->accesses[access].writes != 0;
-    enum pto_status status = PTO_OK;
-    sweep->work++;
-    if (!has_read(sweep, piece, sweep->accesses[access].task)) {
+    enum pto_status status = pto__poll(sweep->poll, 1, err);
+    if (status == PTO_OK && !has_read(sweep, piece, sweep->accesses[access].task)) {
         if (piece->writer != NONE) {
             status = compare_bytes(sweep, piece->writer, access, cell, end_cell, err);
         }
@@ -225,10 +231,10 @@ static enum pto_status visit_access(struct sweep *sweep, uint32_t access, struct
     return status;
 }
 
-static enum pto_status init_sweep(struct sweep *sweep, uint32_t count, struct pto_poll *poll,
-                                  struct pto_error *err)
+static enum pto_status init_sweep(struct sweep *sweep, uint32_t count, struct pto_error *err)
 {
-    enum pto_status status = pto__cells_init(&sweep->cells, sweep->accesses, count, poll, err);
+    enum pto_status status =
+        pto__cells_init(&sweep->cells, sweep->accesses, count, sweep->poll, err);
     if (status != PTO_OK) {
         return status;
     }
@@ -319,15 +325,11 @@ enum pto_status pto__find_conflicts(struct pto_order *order, const struct pto_ac
     if (begin == NULL) {
         return PTO_E_NO_MEMORY;
     }
-    struct sweep sweep = {.order = order, .accesses = accesses};
-    enum pto_status status = init_sweep(&sweep, count, poll, err);
+    struct sweep sweep = {.order = order, .accesses = accesses, .poll = poll};
+    enum pto_status status = init_sweep(&sweep, count, err);
     for (uint32_t rank = 0; rank < order->task_count && status == PTO_OK; rank++) {
         uint32_t task = order->tasks[rank];
         status = visit_task(&sweep, begin[task], begin[task + 1], report, context, err);
-        if (status == PTO_OK) {
-            status = pto__poll(poll, sweep.work + pto__order_take_work(order) + 1, err);
-            sweep.work = 0;
-        }
     }
     fini_sweep(&sweep);
     free(begin);

@@ -36,25 +36,12 @@ static enum pto_status allocate_index(struct pto_order *order, struct pto_error 
     return complete ? PTO_OK : pto_fail_no_host_memory(err, "the order of the tasks", bytes);
 }
 
-static int has_backward_edge(const struct pto_csr *csr)
-{
-    for (uint32_t task = 0; task < csr->task_count; task++) {
-        for (uint32_t i = csr->begin[task]; i < csr->begin[task + 1]; i++) {
-            if (csr->successors[i] < task) {
-                return 1;
-            }
-        }
-    }
-    return 0;
-}
-
 // Tasks without unranked predecessors come one after the other (Kahn's algorithm); `tasks` is its
 // queue. Numbers in which a user built the graph are kept where possible: neighbours in them are
 // neighbours in the graph, mostly, and a search between two ranks stays between them.
-static void rank_tasks(struct pto_order *order, const struct pto_csr *csr)
+static void rank_tasks(struct pto_order *order, const struct pto_csr *csr, int in_order)
 {
     uint32_t queued = 0;
-    int in_order = !has_backward_edge(csr);
     for (uint32_t task = 0; task < csr->task_count; task++) {
         csr->nodes[task].scratch = csr->nodes[task].predecessor_count;
         if (in_order || csr->nodes[task].scratch == 0) {
@@ -211,14 +198,14 @@ static enum pto_status label_tasks(struct pto_order *order, enum pto_order_side 
     return PTO_OK;
 }
 
-static enum pto_status build(struct pto_order *order, const struct pto_csr *csr,
+static enum pto_status build(struct pto_order *order, const struct pto_csr *csr, int in_order,
                              struct pto_poll *poll, struct pto_error *err)
 {
     enum pto_status status = allocate_index(order, err);
     if (status != PTO_OK) {
         return status;
     }
-    rank_tasks(order, csr);
+    rank_tasks(order, csr, in_order);
     copy_edges(order, csr);
     // There and back again, so that both lists of neighbours are ascending.
     turn_edges(order->task_count, &order->edges[PTO_ORDER_ALONG], &order->edges[PTO_ORDER_AGAINST]);
@@ -253,7 +240,7 @@ enum pto_status pto__order_create(const struct pto_graph *graph, struct pto_poll
     if (status == PTO_OK) {
         order->task_count = csr.task_count;
         order->edge_count = csr.edge_count;
-        status = build(order, &csr, poll, err);
+        status = build(order, &csr, !graph->has_backward_edge, poll, err);
     }
     pto__csr_fini(&csr);
     if (status != PTO_OK) {

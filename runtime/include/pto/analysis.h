@@ -79,9 +79,10 @@ struct pto_race {
 // Time: the sum, over all arguments, of the pieces of memory with different histories that an
 // argument covers (one for a tensor that is always used as a whole), with a question for each
 // earlier use since the last write; at worst O(tasks + edges) for each question.
-// Memory: 150 bytes for each pointer argument. The runner's memory may be used, and freed,
-// meanwhile: what counts is how it was at the beginning.
-// Besides the above PTO_E_STATE, PTO_E_FAILED, PTO_E_FORKED, PTO_E_LIMIT (2^31 pointer arguments).
+// Memory: 150 bytes for each pointer argument, and 8 for each piece that a read one covers. The
+// runner's memory may be used, and freed, meanwhile: what counts is how it was at the beginning.
+// Besides the above PTO_E_STATE, PTO_E_FAILED, PTO_E_FORKED, PTO_E_BUSY (from inside the runner's
+// own run), PTO_E_LIMIT (2^31 pointer arguments), PTO_E_NO_MEMORY, PTO_E_INTERRUPTED.
 PTO_API PTO_NODISCARD enum pto_status
 pto_graph_find_races(struct pto_graph *graph, struct pto_runner *runner,
                      const struct pto_analysis_options *options, struct pto_race *out_races,
