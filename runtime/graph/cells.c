@@ -47,7 +47,7 @@ static void sort_by_digit(struct end **from, struct end **to, size_t count, uint
 }
 
 static enum pto_status sort_ends(struct end **ends, struct end **spare, size_t count,
-                                 struct pto_poll *poll, struct pto_error *err)
+                                 struct pto_work_poll *poll, struct pto_error *err)
 {
     for (uint32_t shift = 0; shift < 64; shift += DIGIT_BITS) {
         sort_by_digit(ends, spare, count, shift);
@@ -81,7 +81,7 @@ static enum pto_status number_ends(struct pto_cells *cells, const struct end *en
 }
 
 enum pto_status pto__cells_init(struct pto_cells *cells, const struct pto_access *accesses,
-                                uint32_t count, struct pto_poll *poll, struct pto_error *err)
+                                uint32_t count, struct pto_work_poll *poll, struct pto_error *err)
 {
     *cells = (struct pto_cells){0};
     if (count == 0) {

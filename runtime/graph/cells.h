@@ -15,7 +15,7 @@ struct pto_cells {
 // Time linear in the accesses (a radix sort). The caller calls fini, after a failure too.
 PTO_NODISCARD enum pto_status pto__cells_init(struct pto_cells *cells,
                                               const struct pto_access *accesses, uint32_t count,
-                                              struct pto_poll *poll, struct pto_error *err);
+                                              struct pto_work_poll *poll, struct pto_error *err);
 void pto__cells_fini(struct pto_cells *cells);
 
 // A set of numbers below a bound that finds the next and the previous member in a few steps: a bit

@@ -39,7 +39,7 @@ struct sweep {
     size_t found_count;
     size_t found_capacity;
     uint32_t *found_at;
-    struct pto_poll *poll;
+    struct pto_work_poll *poll;
 };
 
 // Makes room for one more element.
@@ -315,7 +315,7 @@ static uint32_t *find_tasks(uint32_t task_count, const struct pto_access *access
 
 enum pto_status pto__find_conflicts(struct pto_order *order, const struct pto_access *accesses,
                                     uint32_t count, pto_conflict_function *report, void *context,
-                                    struct pto_poll *poll, struct pto_error *err)
+                                    struct pto_work_poll *poll, struct pto_error *err)
 {
     assert(count <= PTO_ACCESS_COUNT_MAX);
     if (count == 0) {

@@ -44,6 +44,7 @@ typedef void pto_conflict_function(void *context, const struct pto_conflict *con
 PTO_NODISCARD enum pto_status pto__find_conflicts(struct pto_order *order,
                                                   const struct pto_access *accesses, uint32_t count,
                                                   pto_conflict_function *report, void *context,
-                                                  struct pto_poll *poll, struct pto_error *err);
+                                                  struct pto_work_poll *poll,
+                                                  struct pto_error *err);
 
 #endif // PTO_GRAPH_CONFLICTS_H

@@ -31,7 +31,8 @@ struct pto_order;
 // Builds the index of a pinned graph, which need not stay. The caller destroys it. `poll` may be
 // NULL. PTO_E_CYCLE, PTO_E_NO_MEMORY, PTO_E_INTERRUPTED.
 PTO_NODISCARD enum pto_status pto__order_create(const struct pto_graph *graph,
-                                                struct pto_poll *poll, struct pto_order **out_order,
+                                                struct pto_work_poll *poll,
+                                                struct pto_order **out_order,
                                                 struct pto_error *err);
 void pto__order_destroy(struct pto_order *order); // NULL is allowed
 

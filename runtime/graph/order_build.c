@@ -179,7 +179,7 @@ static void find_levels(struct pto_order *order, enum pto_order_side side)
 }
 
 static enum pto_status label_tasks(struct pto_order *order, enum pto_order_side side,
-                                   struct pto_poll *poll, struct pto_error *err)
+                                   struct pto_work_poll *poll, struct pto_error *err)
 {
     uint32_t posted = 0;
     find_levels(order, side);
@@ -199,7 +199,7 @@ static enum pto_status label_tasks(struct pto_order *order, enum pto_order_side 
 }
 
 static enum pto_status build(struct pto_order *order, const struct pto_csr *csr, int in_order,
-                             struct pto_poll *poll, struct pto_error *err)
+                             struct pto_work_poll *poll, struct pto_error *err)
 {
     enum pto_status status = allocate_index(order, err);
     if (status != PTO_OK) {
@@ -218,7 +218,7 @@ static enum pto_status build(struct pto_order *order, const struct pto_csr *csr,
     return status;
 }
 
-enum pto_status pto__order_create(const struct pto_graph *graph, struct pto_poll *poll,
+enum pto_status pto__order_create(const struct pto_graph *graph, struct pto_work_poll *poll,
                                   struct pto_order **out_order, struct pto_error *err)
 {
     *out_order = NULL;

@@ -6,10 +6,10 @@
 // Steps between two questions: some milliseconds.
 #define WORK_BETWEEN (UINT64_C(1) << 19)
 
-enum pto_status pto__poll_init(struct pto_poll *poll, const char *operation,
+enum pto_status pto__poll_init(struct pto_work_poll *poll, const char *operation,
                                const struct pto_analysis_options *options, struct pto_error *err)
 {
-    *poll = (struct pto_poll){.operation = operation};
+    *poll = (struct pto_work_poll){.operation = operation};
     if (options == NULL) {
         return PTO_OK;
     }
@@ -24,7 +24,7 @@ enum pto_status pto__poll_init(struct pto_poll *poll, const char *operation,
     return PTO_OK;
 }
 
-enum pto_status pto__poll(struct pto_poll *poll, uint64_t work, struct pto_error *err)
+enum pto_status pto__poll(struct pto_work_poll *poll, uint64_t work, struct pto_error *err)
 {
     if (poll == NULL) {
         return PTO_OK;

@@ -6,7 +6,7 @@
 
 #include "pto/analysis.h"
 
-struct pto_poll {
+struct pto_work_poll {
     const char *operation;       // begins the message
     pto_poll_function *function; // NULL: never
     void *context;
@@ -14,13 +14,13 @@ struct pto_poll {
 };
 
 // Takes the poll function out of a caller's options, which may be NULL. PTO_E_ARGUMENT.
-PTO_NODISCARD enum pto_status pto__poll_init(struct pto_poll *poll, const char *operation,
+PTO_NODISCARD enum pto_status pto__poll_init(struct pto_work_poll *poll, const char *operation,
                                              const struct pto_analysis_options *options,
                                              struct pto_error *err);
 
 // Counts `work` steps of some nanoseconds. PTO_E_INTERRUPTED when the caller wants the end. A poll
 // that is NULL asks nobody.
-PTO_NODISCARD enum pto_status pto__poll(struct pto_poll *poll, uint64_t work,
+PTO_NODISCARD enum pto_status pto__poll(struct pto_work_poll *poll, uint64_t work,
                                         struct pto_error *err);
 
 #endif // PTO_GRAPH_POLL_H

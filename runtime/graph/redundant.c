@@ -64,7 +64,7 @@ static void search_back(struct pto_order *order, uint32_t first, uint32_t end, u
 }
 
 static enum pto_status find_redundant(struct pto_order *order, uint8_t *flags,
-                                      struct pto_poll *poll, struct pto_error *err)
+                                      struct pto_work_poll *poll, struct pto_error *err)
 {
     const uint32_t *begin = order->edges[PTO_ORDER_AGAINST].begin;
     for (uint32_t rank = 0; rank < order->task_count; rank++) {
@@ -118,7 +118,7 @@ static size_t list_edges(const struct pto_graph *graph, const struct pto_order *
     return count;
 }
 
-static enum pto_status find_in_pinned(const struct pto_graph *graph, struct pto_poll *poll,
+static enum pto_status find_in_pinned(const struct pto_graph *graph, struct pto_work_poll *poll,
                                       uint64_t *out_edges, size_t capacity, size_t *out_count,
                                       struct pto_error *err)
 {
@@ -155,7 +155,7 @@ enum pto_status pto_graph_redundant_edges(struct pto_graph *graph,
                                             : "out_edges");
     }
     *out_count = 0;
-    struct pto_poll poll;
+    struct pto_work_poll poll;
     enum pto_status status = pto__poll_init(&poll, "redundant_edges", options, err);
     if (status == PTO_OK) {
         status = pto__graph_pin(graph, err);

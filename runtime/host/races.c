@@ -199,7 +199,7 @@ static void add_finding(void *context, const struct pto_conflict *conflict)
 }
 
 static enum pto_status find_in_pinned(struct findings *findings, struct survey *survey,
-                                      struct pto_runner *runner, struct pto_poll *poll,
+                                      struct pto_runner *runner, struct pto_work_poll *poll,
                                       struct pto_error *err)
 {
     enum pto_status status = take_survey(survey, runner, findings->graph, err);
@@ -227,7 +227,7 @@ enum pto_status pto_graph_find_races(struct pto_graph *graph, struct pto_runner 
                                             : "out_races");
     }
     *out_count = 0;
-    struct pto_poll poll;
+    struct pto_work_poll poll;
     enum pto_status status = pto__runner_enter(runner, "find_races", err);
     if (status == PTO_OK) {
         status = pto__poll_init(&poll, "find_races", options, err);

@@ -94,7 +94,7 @@ static void test_poll(void **state)
     struct pto_order *order = NULL;
     struct pto_error err = {0};
     assert_int_equal(pto__graph_pin(graph, NULL), PTO_OK);
-    struct pto_poll poll = {.operation = "test", .function = stop};
+    struct pto_work_poll poll = {.operation = "test", .function = stop};
     assert_int_equal(pto__order_create(graph, &poll, &order, &err), PTO_OK);
     assert_in_range(asked, 2, 100);
     pto__order_destroy(order);
