@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The explorer's device memory: one reservation of address space, so that an address gives a line
-// by a subtraction, and equal calls give equal offsets whatever the process looks like.
+// by a subtraction, and equal calls give equal offsets whatever the process looks like; mostly
+// equal addresses too.
 #ifndef PTO_EXPLORE_ARENA_H
 #define PTO_EXPLORE_ARENA_H
 

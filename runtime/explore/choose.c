@@ -54,6 +54,9 @@ void pto__choose_begin(struct pto_model *model)
                                                   PTO_POLICY_PCT,     PTO_POLICY_ROUND_ROBIN};
     struct pto_model_scheduling *it = &model->scheduling;
     pto__random_seed(&model->random, model->run->seed);
+    model->next_event = model->run->hasty_clock         ? 0
+                        : model->run->stop_at_step != 0 ? model->run->stop_at_step
+                                                        : model->step_limit;
     model->host_dma_unseen = model->run->profile != PTO_PROFILE_A5;
     model->yield_always = model->run->profile == PTO_PROFILE_PARANOID;
     uint32_t drawn = pto__random_below(&model->random, 6);
@@ -82,11 +85,15 @@ void pto__choose_begin(struct pto_model *model)
 
 static uint32_t random_runnable(struct pto_model *model)
 {
+    uint64_t left = model->runnable;
+    if ((left & (left + 1)) == 0) { // the first of the agents, none left out
+        return pto__random_below(&model->random, (uint32_t)__builtin_ctzll(left + 1));
+    }
     uint32_t count = 0;
-    for (uint64_t left = model->runnable; left != 0; left &= left - 1) {
+    for (; left != 0; left &= left - 1) {
         count++;
     }
-    uint64_t left = model->runnable;
+    left = model->runnable;
     for (uint32_t n = pto__random_below(&model->random, count); n != 0; n--) {
         left &= left - 1;
     }
@@ -139,7 +146,7 @@ static uint32_t next_in_search(struct pto_model *model)
     return (uint32_t)__builtin_ctzll(others);
 }
 
-static uint32_t next_agent(struct pto_model *model)
+static uint32_t next_by_policy(struct pto_model *model)
 {
     struct pto_model_scheduling *it = &model->scheduling;
     switch (it->policy) {
@@ -156,17 +163,70 @@ static uint32_t next_agent(struct pto_model *model)
     }
 }
 
+// By default the current agent goes on, else the next one in turn that can.
+static PTO_COLD uint32_t next_by_script(struct pto_model *model)
+{
+    uint64_t above = model->runnable & ~((UINT64_C(1) << model->current) - 1);
+    uint32_t by_default = (uint32_t)__builtin_ctzll(above != 0 ? above : model->runnable);
+    uint32_t chosen = model->script->replays ? PTO_NO_AGENT : next_by_policy(model);
+    return pto__decide_agent(model, PTO_DECIDE_NEXT, model->runnable, by_default, chosen);
+}
+
+static inline uint32_t next_agent(struct pto_model *model)
+{
+    return model->script != NULL ? next_by_script(model) : next_by_policy(model);
+}
+
+static void drain(struct pto_model *model, struct pto_model_agent *agent)
+{
+    if (agent->is_core) {
+        pto__core_complete_one(model, agent);
+    } else {
+        pto__cpu_drain_one(model, agent);
+    }
+}
+
+// As below, by the script or into it.
+static PTO_COLD void background_by_script(struct pto_model *model)
+{
+    bool draws = !model->script->replays;
+    uint32_t drawn = draws ? pto__random_next(&model->random) : 0;
+    uint64_t possible = 0;
+    uint32_t chosen = PTO_NO_AGENT;
+    for (uint32_t i = 0; i < model->agent_count; i++) {
+        const struct pto_model_agent *agent = &model->agents[i];
+        possible |= (uint64_t)(agent->buffer_count + agent->pending_count != 0) << i;
+    }
+    if (draws && model->drain_mask != UINT32_MAX && (drawn & model->drain_mask) == 0) {
+        chosen = pto__random_below(&model->random, model->agent_count);
+    }
+    chosen = pto__decide_agent(model, PTO_DECIDE_DRAIN, possible, PTO_NO_AGENT, chosen);
+    if (chosen != PTO_NO_AGENT) {
+        drain(model, &model->agents[chosen]);
+    }
+    possible = 0;
+    chosen = PTO_NO_AGENT;
+    for (uint32_t i = 0; i < model->agent_count; i++) {
+        possible |= (uint64_t)(model->agents[i].filled_count != 0) << i;
+    }
+    if (draws && model->evict_mask != UINT32_MAX && (drawn >> 16 & model->evict_mask) == 0) {
+        chosen = model->scheduler_count + pto__random_below(&model->random, model->core_count);
+    }
+    chosen = pto__decide_agent(model, PTO_DECIDE_EVICT, possible, PTO_NO_AGENT, chosen);
+    if (chosen != PTO_NO_AGENT) {
+        pto__core_evict(model, &model->agents[chosen]);
+    }
+}
+
 static void background(struct pto_model *model)
 {
+    if (model->script != NULL) {
+        background_by_script(model);
+        return;
+    }
     uint32_t drawn = pto__random_next(&model->random);
     if (model->drain_mask != UINT32_MAX && (drawn & model->drain_mask) == 0) {
-        struct pto_model_agent *agent =
-            &model->agents[pto__random_below(&model->random, model->agent_count)];
-        if (agent->is_core) {
-            pto__core_complete_one(model, agent);
-        } else {
-            pto__cpu_drain_one(model, agent);
-        }
+        drain(model, &model->agents[pto__random_below(&model->random, model->agent_count)]);
     }
     if (model->evict_mask != UINT32_MAX && (drawn >> 16 & model->evict_mask) == 0) {
         uint32_t core = pto__random_below(&model->random, model->core_count);
@@ -177,8 +237,8 @@ static void background(struct pto_model *model)
 // The host's request arrives by DMA: memory has it, the AICPU's cached copy does not.
 static void request_stop(struct pto_model *model)
 {
-    uint32_t word;
-    uint32_t line = pto__line_at(model, &model->block->control.stop, &word);
+    uint32_t line = pto__line_at(model, &model->block->control.stop);
+    uint32_t word = pto__word_at(&model->block->control.stop);
     struct pto_model_write *writes = pto__grow(model, model->writes, &model->write_capacity,
                                                model->write_count + 1, sizeof(*model->writes));
     model->writes = writes;
@@ -215,9 +275,9 @@ void pto__stop(struct pto_model *model)
     pto__coroutine_switch(&from->coroutine, &model->main);
 }
 
-static void count_step(struct pto_model *model)
+// What comes with certain steps, and the end of them.
+static PTO_COLD void step_event(struct pto_model *model)
 {
-    model->step++;
     if (model->step >= model->step_limit) {
         pto__violate(model, &(struct pto_explore_finding){
                                 .kind = PTO_FINDING_ENDLESS,
@@ -232,8 +292,15 @@ static void count_step(struct pto_model *model)
         model->step >= model->run->stop_at_step) {
         request_stop(model);
     }
-    if (model->run->hasty_clock && pto__chance(model, 63)) {
+    if (model->run->hasty_clock && pto__chance(model, PTO_DECIDE_CLOCK, model->current, 63)) {
         model->clock_ns += model->run->timeout_ns / 2;
+    }
+}
+
+static inline void count_step(struct pto_model *model)
+{
+    if (++model->step >= model->next_event) {
+        step_event(model);
     }
 }
 

@@ -21,14 +21,11 @@ static void list(struct pto_model *model, struct pto_model_agent *agent, uint32_
 }
 
 // Until the cache was flushed, a line may be there from before the launch.
-static struct pto_model_copy *fill(struct pto_model *model, struct pto_model_agent *agent,
-                                   uint32_t line)
+static void load_line(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
+                      struct pto_model_copy *copy)
 {
-    struct pto_model_copy *copy = pto__copy(model, line, agent);
-    if (copy->valid) {
-        return copy;
-    }
-    bool old = !copy->known && !agent->flushed && model->start_poisoned && pto__chance(model, 1);
+    bool old = !copy->known && !agent->flushed && model->start_poisoned &&
+               pto__chance(model, PTO_DECIDE_OLD, agent->id, 1);
     if (old) {
         memset(copy->held, 0, sizeof(copy->held)); // PTO_VERSION_OLD
     } else {
@@ -38,6 +35,15 @@ static struct pto_model_copy *fill(struct pto_model *model, struct pto_model_age
     copy->known = true;
     copy->dirty = 0;
     list(model, agent, line, copy);
+}
+
+static inline struct pto_model_copy *fill(struct pto_model *model, struct pto_model_agent *agent,
+                                          uint32_t line)
+{
+    struct pto_model_copy *copy = pto__copy(model, line, agent);
+    if (!copy->valid) {
+        load_line(model, agent, line, copy);
+    }
     return copy;
 }
 
@@ -65,9 +71,13 @@ static void write_back(struct pto_model *model, struct pto_model_agent *agent, u
     }
     uint32_t dirty = copy->dirty;
     copy->valid = false;
+    if (dirty == 0) {
+        return;
+    }
     copy->dirty = 0;
-    for (uint32_t word = 0; dirty != 0 && word < PTO_MODEL_WORDS; word++) {
-        uint32_t before = model->lines[line].memory[word];
+    const uint32_t *memory = model->lines[line].memory;
+    for (uint32_t word = 0; word < PTO_MODEL_WORDS; word++) {
+        uint32_t before = memory[word];
         if (copy->held[word] == before) {
             continue;
         }
@@ -137,8 +147,9 @@ void pto__core_complete_one(struct pto_model *model, struct pto_model_agent *age
     if (agent->pending_count == 0) {
         return;
     }
-    uint32_t place = pto__random_below(&model->random, agent->pending_count);
-    if (agent->pending[place].kind == PTO_PENDING_FLUSH && pto__chance(model, 1)) {
+    uint32_t place = pto__pick(model, agent, agent->pending_count);
+    if (agent->pending[place].kind == PTO_PENDING_FLUSH &&
+        pto__chance(model, PTO_DECIDE_PICK, agent->id, 1)) {
         pto__core_evict(model, agent);
         return;
     }
@@ -165,7 +176,7 @@ void pto__core_barrier(struct pto_model *model, struct pto_model_agent *agent)
 void pto__core_evict(struct pto_model *model, struct pto_model_agent *agent)
 {
     if (agent->filled_count != 0) {
-        uint32_t place = pto__random_below(&model->random, agent->filled_count);
+        uint32_t place = pto__pick(model, agent, agent->filled_count);
         write_back(model, agent, agent->filled[place]);
     }
 }

@@ -5,28 +5,43 @@
 #include "explore/model.h"
 
 // The first touch in a launch may find a copy of before the host's DMA.
-static enum pto_cpu_view view_of(struct pto_model *model, uint32_t line)
+static void first_view(struct pto_model *model, struct pto_model_line *it)
+{
+    it->cpu_view = PTO_CPU_COHERENT;
+    if (model->host_dma_unseen && model->start_poisoned &&
+        model->arena->host_written[pto__arena_line(model->arena, it->address)] != 0 &&
+        pto__chance(model, PTO_DECIDE_OLD, model->current, 1)) {
+        it->cpu_view = PTO_CPU_STALE;
+        for (uint32_t i = 0; i < PTO_MODEL_WORDS; i++) {
+            it->cpu_held[i] = PTO_VERSION_OLD;
+        }
+    }
+}
+
+static inline enum pto_cpu_view view_of(struct pto_model *model, uint32_t line)
 {
     struct pto_model_line *it = &model->lines[line];
     if (it->cpu_view == PTO_CPU_UNKNOWN) {
-        it->cpu_view = PTO_CPU_COHERENT;
-        if (model->host_dma_unseen && model->start_poisoned &&
-            model->arena->host_written[pto__arena_line(model->arena, it->address)] != 0 &&
-            pto__chance(model, 1)) {
-            it->cpu_view = PTO_CPU_STALE;
-            for (uint32_t i = 0; i < PTO_MODEL_WORDS; i++) {
-                it->cpu_held[i] = PTO_VERSION_OLD;
-            }
-        }
+        first_view(model, it);
     }
     return it->cpu_view;
+}
+
+bool pto__cpu_is_buffered(const struct pto_model_agent *agent, uint32_t line, uint32_t word)
+{
+    for (uint32_t i = 0; i < agent->buffer_count; i++) {
+        if (agent->buffer[i].place == pto__place(line, word)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 uint32_t pto__cpu_seen(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
                        uint32_t word)
 {
     for (uint32_t i = agent->buffer_count; i-- != 0;) {
-        if (agent->buffer[i].line == line && agent->buffer[i].word == word) {
+        if (agent->buffer[i].place == pto__place(line, word)) {
             return agent->buffer[i].version;
         }
     }
@@ -53,8 +68,10 @@ static uint32_t renumber(struct pto_model *model, uint32_t line, uint32_t word, 
 }
 
 // A store into a copy that is old makes the whole old line the newest, for everybody.
-static void arrive(struct pto_model *model, uint32_t line, uint32_t word, uint32_t version)
+static void arrive(struct pto_model *model, uint32_t place, uint32_t version)
 {
+    uint32_t line = place / PTO_MODEL_WORDS;
+    uint32_t word = place % PTO_MODEL_WORDS;
     struct pto_model_line *it = &model->lines[line];
     if (view_of(model, line) == PTO_CPU_STALE) {
         for (uint32_t i = 0; i < PTO_MODEL_WORDS; i++) {
@@ -70,36 +87,35 @@ static void arrive(struct pto_model *model, uint32_t line, uint32_t word, uint32
 }
 
 // Takes out one entry; an older one of the same word goes first.
-static void drain_entry(struct pto_model *model, struct pto_model_agent *agent, uint32_t place)
+static void drain_entry(struct pto_model *model, struct pto_model_agent *agent, uint32_t entry)
 {
-    uint32_t line = agent->buffer[place].line;
-    uint32_t word = agent->buffer[place].word;
-    for (uint32_t i = 0; i < place; i++) {
-        if (agent->buffer[i].line == line && agent->buffer[i].word == word) {
-            place = i;
-            break;
+    uint32_t place = agent->buffer[entry].place;
+    for (uint32_t i = 0; i < entry; i++) {
+        if (agent->buffer[i].place == place) {
+            entry = i;
         }
     }
-    uint32_t version = agent->buffer[place].version;
+    uint32_t version = agent->buffer[entry].version;
     agent->buffer_count--;
-    for (uint32_t i = place; i < agent->buffer_count; i++) {
+    for (uint32_t i = entry; i < agent->buffer_count; i++) {
         agent->buffer[i] = agent->buffer[i + 1];
     }
-    arrive(model, line, word, version);
+    arrive(model, place, version);
 }
 
 void pto__cpu_drain_one(struct pto_model *model, struct pto_model_agent *agent)
 {
     if (agent->buffer_count != 0) {
-        drain_entry(model, agent, pto__random_below(&model->random, agent->buffer_count));
+        drain_entry(model, agent, pto__pick(model, agent, agent->buffer_count));
     }
 }
 
 void pto__cpu_drain(struct pto_model *model, struct pto_model_agent *agent)
 {
-    while (agent->buffer_count != 0) {
-        drain_entry(model, agent, 0);
+    for (uint32_t i = 0; i < agent->buffer_count; i++) {
+        arrive(model, agent->buffer[i].place, agent->buffer[i].version);
     }
+    agent->buffer_count = 0;
 }
 
 void pto__cpu_put(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
@@ -108,8 +124,7 @@ void pto__cpu_put(struct pto_model *model, struct pto_model_agent *agent, uint32
     if (agent->buffer_count == PTO_MODEL_BUFFER_DEPTH) {
         pto__cpu_drain_one(model, agent);
     }
-    agent->buffer[agent->buffer_count].line = line;
-    agent->buffer[agent->buffer_count].word = word;
+    agent->buffer[agent->buffer_count].place = pto__place(line, word);
     agent->buffer[agent->buffer_count].version = version;
     agent->buffer_count++;
 }

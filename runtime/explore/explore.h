@@ -44,6 +44,8 @@ enum pto_finding_kind {
     PTO_FINDING_TASK_NEVER,
     PTO_FINDING_TASK_EARLY, // before a predecessor had ended
     PTO_FINDING_REPORT,     // the scheduler's report is not what happened
+    PTO_FINDING_CRASH,      // a kernel faulted
+    PTO_FINDING_HANG,       // a kernel did not return within the time-out
     PTO_FINDING_RESOURCE,   // host memory is exhausted; nothing was found
 };
 
@@ -59,6 +61,7 @@ struct pto_explore_finding {
     const struct pto_explore_site *other_site;
     uint32_t line; // the model's, and the word in it
     uint32_t word;
+    uint32_t bytes; // BOUNDS: of the access, which begins `word` bytes into the arena's line `line`
     uint32_t step;
     uint32_t task;
     uint32_t other_task;
@@ -74,6 +77,33 @@ struct pto_explore_trace {
     size_t length;
     size_t capacity;
     bool failed; // host memory was exhausted, the text is cut
+};
+
+// Kinds of decision, see decide.c. Their order is part of what a replay file says.
+enum pto_decision_kind {
+    PTO_DECIDE_NEXT,  // another agent than the default goes on: its number + 1
+    PTO_DECIDE_DRAIN, // something leaves a buffer or queue of an agent: its number + 1
+    PTO_DECIDE_EVICT, // a line leaves the cache of a core: the agent's number + 1
+    PTO_DECIDE_PICK,  // which of them, not the oldest
+    PTO_DECIDE_OLD,   // a line that is touched first is old; a flag was loaded early
+    PTO_DECIDE_CLOCK, // time passes
+    PTO_DECIDE_COUNT,
+};
+
+struct pto_decision {
+    uint32_t kind;
+    uint32_t agent;   // that it is about
+    uint32_t ordinal; // of those of the kind that this agent has had
+    uint32_t value;   // never 0, which is the default
+    bool used;        // in the last replay
+};
+
+// The decisions of one schedule, in the order in which they were made.
+struct pto_script {
+    bool replays; // they are taken from here, and no seed is used; otherwise they are put here
+    struct pto_decision *decisions; // the caller frees them
+    uint32_t count;
+    uint32_t capacity;
 };
 
 // One launch.
@@ -97,10 +127,19 @@ struct pto_explore_run {
     const struct pto_explore_site *mutant; // NULL: none
     uint32_t mutant_variant;               // 1..pto__explore_variant_count
     struct pto_explore_trace *trace;       // NULL: none
+    struct pto_script *script;             // NULL: none
+    uint32_t core_count;                   // the first so many; 0: all that there are
+    const uint32_t *task_names;            // what reports call a task; NULL: its number
 };
 
 struct pto_explore_result {
     struct pto_report report; // as memory held it at the end
+    int signal_number;        // PTO_FINDING_CRASH: which, and the address that was touched
+    uint64_t fault_address;
+    bool stack_overflow; // it was at the end of the kernel's stack
+    uint32_t core;       // CRASH and HANG: on which
+    uint32_t core_tasks; // and how many it had begun
+    uint32_t tasks_ended;
     uint32_t steps;
     bool exhausted;                     // exhaustive search: there is no further schedule
     struct pto_explore_finding finding; // kind NONE: the launch ended as it should
@@ -110,6 +149,7 @@ struct pto_explore_config {
     uint32_t core_count;
     const char *aicpu_so_path; // the explorer's builds
     const char *aicore_kernel_path;
+    uint64_t timeout_ns; // of one kernel, between enter and leave; 0: they are not called
 };
 
 struct pto_explorer;
@@ -124,6 +164,12 @@ const struct pto_handshake *pto__explorer_handshakes(const struct pto_explorer *
 // The places of both programs: 0 the scheduler's, 1 the worker's.
 const struct pto_explore_table *pto__explorer_table(const struct pto_explorer *explorer,
                                                     uint32_t program);
+
+// Between the two, launches of the calling thread contain kernels that crash or do not return. Not
+// from several threads at once; a process has room for any number of explorers.
+PTO_NODISCARD enum pto_status pto__explorer_enter(struct pto_explorer *explorer,
+                                                  struct pto_error *err);
+void pto__explorer_leave(struct pto_explorer *explorer);
 
 // Runs one launch. A finding is a result, not a failure.
 PTO_NODISCARD enum pto_status pto__explorer_run(struct pto_explorer *explorer,

@@ -15,6 +15,9 @@ struct pto_explorer {
     void *aicpu_handle;
     void *aicore_handle;
     struct pto_explore_table *tables[2];
+    struct pto_kernel_table kernels;
+    struct pto_guard guard;
+    bool is_guarded; // guard is open
 };
 
 static enum pto_status load(const char *path, void **out_handle, struct pto_explore_table **table,
@@ -51,11 +54,15 @@ static enum pto_status load_programs(struct pto_explorer *explorer,
         status =
             load(config->aicore_kernel_path, &explorer->aicore_handle, &explorer->tables[1], err);
     }
+    if (status == PTO_OK) {
+        status = pto__kernel_table_read(config->aicore_kernel_path, &explorer->kernels, err);
+    }
     if (status != PTO_OK) {
         return status;
     }
     void *entry = dlsym(explorer->aicpu_handle, AICPU_ENTRY_SYMBOL);
     memcpy(&model->aicpu_entry, &entry, sizeof(entry)); // ISO C converts no object to a function
+    model->kernels = &explorer->kernels;
     model->aicore = dlsym(explorer->aicore_handle, PTO_AICORE_PROGRAM_SYMBOL);
     if (entry == NULL || model->aicore == NULL) {
         return pto_fail(err, PTO_E_PROGRAM, "%s has no symbol %s; is it the right file?",
@@ -130,13 +137,17 @@ enum pto_status pto__explorer_create(struct pto_explorer **out,
         return pto_fail_no_host_memory(err, "the explorer", sizeof(*explorer));
     }
     struct pto_model *model = &explorer->model;
-    model->core_count = config->core_count;
+    model->core_capacity = config->core_count;
     enum pto_status status = pto__arena_create(&explorer->arena, err);
     if (status == PTO_OK) {
         status = load_programs(explorer, config, err);
     }
     if (status == PTO_OK) {
         status = create_agents(explorer, err);
+    }
+    if (status == PTO_OK && config->timeout_ns != 0) {
+        status = pto__guard_open(&explorer->guard, model, config->timeout_ns, err);
+        explorer->is_guarded = status == PTO_OK;
     }
     uint64_t address = 0;
     if (status == PTO_OK) {
@@ -174,6 +185,8 @@ void pto__explorer_destroy(struct pto_explorer *explorer)
     free(model->tasks);
     free(model->predecessors);
     free(model->scheduling.choices);
+    free(model->sorted);
+    pto__kernel_table_free(&explorer->kernels);
     if (explorer->aicore_handle != NULL) {
         dlclose(explorer->aicore_handle);
     }
@@ -181,7 +194,20 @@ void pto__explorer_destroy(struct pto_explorer *explorer)
         dlclose(explorer->aicpu_handle);
     }
     pto__arena_destroy(&explorer->arena);
+    if (explorer->is_guarded) {
+        pto__guard_close(&explorer->guard);
+    }
     free(explorer);
+}
+
+enum pto_status pto__explorer_enter(struct pto_explorer *explorer, struct pto_error *err)
+{
+    return pto__guard_enter(&explorer->guard, err);
+}
+
+void pto__explorer_leave(struct pto_explorer *explorer)
+{
+    pto__guard_leave(&explorer->guard);
 }
 
 struct pto_arena *pto__explorer_arena(struct pto_explorer *explorer)
@@ -262,6 +288,39 @@ static void begin_agents(struct pto_model *model, const struct pto_explore_run *
     }
 }
 
+// Enters the coroutines, and returns when the launch is over. A kernel that faulted, or was ended,
+// comes back through the jump.
+static void enter_agents(struct pto_model *model)
+{
+    if (model->guard != NULL && sigsetjmp(model->guard->escape, 0) != 0) {
+        const struct pto_model_agent *agent = model->agent;
+        struct pto_explore_result *result = model->result;
+        const uint8_t *stack = agent->coroutine.mapping;
+        model->running = false;
+        result->signal_number = model->guard->signal_number;
+        result->fault_address = model->guard->address;
+        result->stack_overflow = (uintptr_t)result->fault_address - (uintptr_t)stack <
+                                 agent->coroutine.mapping_bytes - PTO_COROUTINE_STACK_BYTES;
+        result->core = agent->index;
+        result->core_tasks = agent->tasks;
+        for (uint32_t i = 0; i < model->run->task_count; i++) {
+            result->tasks_ended += model->tasks[i].ended;
+        }
+        pto__violate(model, &(struct pto_explore_finding){
+                                .kind = model->guard->signal_number != 0 ? PTO_FINDING_CRASH
+                                                                         : PTO_FINDING_HANG,
+                                .agent = agent->id,
+                                .other = PTO_AGENT_HOST,
+                                .task = agent->task,
+                                .other_task = PTO_NO_TASK,
+                            });
+        return;
+    }
+    model->running = true;
+    pto__coroutine_switch(&model->main, &pto__current(model)->coroutine);
+    model->running = false;
+}
+
 static void run_agents(struct pto_model *model)
 {
     model->step = 0;
@@ -270,11 +329,15 @@ static void run_agents(struct pto_model *model)
     model->stopped = false;
     pto__choose_begin(model);
     // The first to run is chosen as any other.
-    model->current = pto__random_below(&model->random, model->agent_count);
+    model->current = 0;
+    bool replays = model->script != NULL && model->script->replays;
+    uint32_t first = replays ? 0 : pto__random_below(&model->random, model->agent_count);
+    model->current = model->script == NULL
+                         ? first
+                         : pto__decide_agent(model, PTO_DECIDE_NEXT, model->runnable, 0, first);
     model->agent = &model->agents[model->current];
-    model->running = true;
-    pto__coroutine_switch(&model->main, &pto__current(model)->coroutine);
-    model->running = false;
+    model->quick = !model->yield_always && model->trace == NULL;
+    enter_agents(model);
 }
 
 enum pto_status pto__explorer_run(struct pto_explorer *explorer, const struct pto_explore_run *run,
@@ -282,6 +345,7 @@ enum pto_status pto__explorer_run(struct pto_explorer *explorer, const struct pt
 {
     struct pto_model *model = &explorer->model;
     memset(out_result, 0, offsetof(struct pto_explore_result, finding.text) + 1);
+    model->core_count = run->core_count != 0 ? run->core_count : model->core_capacity;
     if (run->scheduler_count == 0 ||
         run->scheduler_count + run->extra_entries + model->core_count > PTO_MODEL_AGENT_MAX) {
         return pto_fail(err, PTO_E_RANGE, "the explorer takes %u cores and scheduler threads",
@@ -292,7 +356,7 @@ enum pto_status pto__explorer_run(struct pto_explorer *explorer, const struct pt
     model->trace = run->trace;
     fill_block(model, run);
     begin_agents(model, run);
-    if (pto__lines_begin(model) && pto__tasks_begin(model)) {
+    if (pto__lines_begin(model) && pto__tasks_begin(model) && pto__decisions_begin(model)) {
         struct pto_model *outer = pto__model;
         if (model->trace != NULL) {
             pto__trace_begin(model);

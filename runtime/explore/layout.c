@@ -125,7 +125,7 @@ const char *pto__name_word(const struct pto_model *model, uint32_t line, uint32_
 {
     const struct pto_model_line *it = &model->lines[line];
     if (it->address == 0) {
-        snprintf(text, size, "the result of task %u", (unsigned)it->task);
+        snprintf(text, size, "the result of task %u", (unsigned)pto__task_name(model, it->task));
         return "C1";
     }
     uint64_t address = it->address + (uint64_t)word * 4;
@@ -140,16 +140,16 @@ const char *pto__name_word(const struct pto_model *model, uint32_t line, uint32_
         uint64_t offset = address - run->image;
         uint64_t records = model->image->record_offset;
         if (offset - records < run->task_count * sizeof(struct pto_task_record)) {
-            snprintf(text, size, "the record of task %llu",
-                     (unsigned long long)((offset - records) / sizeof(struct pto_task_record)));
+            uint32_t task = (uint32_t)((offset - records) / sizeof(struct pto_task_record));
+            snprintf(text, size, "the record of task %u", (unsigned)pto__task_name(model, task));
         } else {
             snprintf(text, size, "byte %llu of the graph image", (unsigned long long)offset);
         }
         return "H1";
     }
     if (address - run->pending < (uint64_t)run->task_count * 4) {
-        snprintf(text, size, "the pending count of task %llu",
-                 (unsigned long long)((address - run->pending) / 4));
+        uint32_t task = (uint32_t)((address - run->pending) / 4);
+        snprintf(text, size, "the pending count of task %u", (unsigned)pto__task_name(model, task));
         return "S1";
     }
     uint64_t places = (uint64_t)run->task_count * run->scheduler_count;
@@ -184,5 +184,6 @@ void pto__name_user(const struct pto_model *model, uint32_t task, uint64_t addre
         return;
     }
     snprintf(text, size, "byte %llu from argument %u of task %u",
-             (unsigned long long)(address - args[nearest]), (unsigned)nearest, (unsigned)task);
+             (unsigned long long)(address - args[nearest]), (unsigned)nearest,
+             (unsigned)pto__task_name(model, task));
 }

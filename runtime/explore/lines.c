@@ -5,17 +5,16 @@
 
 #include "explore/layout.h"
 
-void *pto__grow(struct pto_model *model, void *array, uint32_t *capacity, uint32_t needed,
-                uint64_t element_bytes)
+void *pto__grow_more(struct pto_model *model, void *array, uint32_t *capacity, uint32_t needed,
+                     uint64_t element_bytes)
 {
-    if (needed <= *capacity) {
-        return array;
-    }
     uint32_t wanted = *capacity < 64 ? 64 : *capacity;
     while (wanted < needed) {
         wanted = wanted > UINT32_MAX / 2 ? UINT32_MAX : wanted * 2;
     }
+    model->busy = true;
     void *grown = realloc(array, wanted * element_bytes);
+    model->busy = false;
     if (grown == NULL) {
         pto__violate(model, &(struct pto_explore_finding){.kind = PTO_FINDING_RESOURCE});
         return NULL; // only outside the coroutines
@@ -45,10 +44,10 @@ static bool is_user(const struct pto_model *model, uint64_t address)
 
 // The ready queues' places are the scheduler's to write; the host never does. Nor has anybody
 // written to a line of user memory that is not marked so.
-static uint32_t first_version(const struct pto_model *model, uint64_t address)
+static uint32_t first_version(const struct pto_model *model, uint64_t address, bool direct)
 {
     uint64_t index = pto__arena_line(model->arena, address);
-    if (is_user(model, address)) {
+    if (direct) {
         return model->arena->written[index] != 0 ? PTO_VERSION_HOST : PTO_VERSION_OLD;
     }
     uint64_t size_bytes = (uint64_t)model->run->task_count * model->run->scheduler_count * 4;
@@ -57,7 +56,8 @@ static uint32_t first_version(const struct pto_model *model, uint64_t address)
                                                                             : PTO_VERSION_HOST;
 }
 
-static uint32_t add_line(struct pto_model *model, uint64_t address, uint32_t task, uint32_t version)
+static uint32_t add_line(struct pto_model *model, uint64_t address, uint32_t task, uint32_t version,
+                         bool direct)
 {
     uint32_t index = model->line_count;
     // Both arrays first, so that a failure changes nothing.
@@ -74,13 +74,18 @@ static uint32_t add_line(struct pto_model *model, uint64_t address, uint32_t tas
         return 0;
     }
     model->copies = copies;
+    // cpu_held and reads count only where cpu_view and readers say so.
     struct pto_model_line *line = &lines[index];
-    memset(line, 0, sizeof(*line));
     line->address = address;
     line->task = task;
+    line->readers = 0;
+    line->waiters = 0;
+    line->changes = 0;
     line->only_writer = PTO_AGENT_HOST;
-    line->direct = address != 0 && is_user(model, address);
-    for (uint32_t i = 0; version != 0 && i < PTO_MODEL_WORDS; i++) {
+    line->cpu_view = PTO_CPU_UNKNOWN;
+    line->direct = direct;
+    line->cpu_dirty = false;
+    for (uint32_t i = 0; i < PTO_MODEL_WORDS; i++) {
         line->latest[i] = version;
         line->memory[i] = version;
     }
@@ -95,21 +100,15 @@ static uint32_t add_line(struct pto_model *model, uint64_t address, uint32_t tas
     return index;
 }
 
-uint32_t pto__line_known(const struct pto_model *model, uint64_t address)
-{
-    return model->arena->line_index[pto__arena_line(model->arena, address)];
-}
-
-uint32_t pto__line_at(struct pto_model *model, const void *address, uint32_t *out_word)
+uint32_t pto__line_at(struct pto_model *model, const void *address)
 {
     uint64_t place = (uint64_t)(uintptr_t)address;
-    *out_word = (uint32_t)(place % PTO_CACHE_LINE_SIZE / 4);
     uint32_t *index = &model->arena->line_index[pto__arena_line(model->arena, place)];
     if (*index == 0) {
         uint64_t line_address = place & ~(uint64_t)(PTO_CACHE_LINE_SIZE - 1);
-        uint32_t added =
-            add_line(model, line_address, PTO_NO_TASK, first_version(model, line_address));
-        *index = added;
+        bool direct = is_user(model, line_address);
+        uint32_t version = first_version(model, line_address, direct);
+        *index = add_line(model, line_address, PTO_NO_TASK, version, direct);
     }
     return *index;
 }
@@ -117,7 +116,7 @@ uint32_t pto__line_at(struct pto_model *model, const void *address, uint32_t *ou
 uint32_t pto__line_of_task(struct pto_model *model, uint32_t task)
 {
     if (model->tasks[task].line == 0) {
-        uint32_t line = add_line(model, 0, task, PTO_VERSION_HOST);
+        uint32_t line = add_line(model, 0, task, PTO_VERSION_HOST, false);
         model->tasks[task].line = line;
     }
     return model->tasks[task].line;
@@ -149,6 +148,23 @@ bool pto__lines_begin(struct pto_model *model)
     model->writes = writes;
     for (uint32_t i = 0; i < 2; i++) {
         writes[i] = (struct pto_model_write){.agent = PTO_AGENT_HOST};
+    }
+    // Line 0 stands for every line that was not touched yet.
+    struct pto_model_line *lines =
+        pto__grow(model, model->lines, &model->line_capacity, 1, sizeof(*model->lines));
+    if (lines == NULL) {
+        return false;
+    }
+    model->lines = lines;
+    lines[0].cpu_view = PTO_CPU_UNKNOWN;
+    struct pto_model_copy *copies = pto__grow(model, model->copies, &model->copy_capacity,
+                                              model->core_count, sizeof(*model->copies));
+    if (copies == NULL) {
+        return false;
+    }
+    model->copies = copies;
+    for (uint32_t i = 0; i < model->core_count; i++) {
+        copies[i].valid = false;
     }
     return true;
 }

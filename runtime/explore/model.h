@@ -18,7 +18,9 @@
 #include "explore/arena.h"
 #include "explore/coroutine.h"
 #include "explore/explore.h"
+#include "explore/guard.h"
 #include "explore/random.h"
+#include "host/program.h"
 
 #define PTO_MODEL_WORDS (PTO_CACHE_LINE_SIZE / 4u)
 #define PTO_MODEL_AGENT_MAX 48u
@@ -27,10 +29,14 @@
 #define PTO_MODEL_POLL_MAX 256u
 #define PTO_MODEL_EARLY_MAX 24u
 
+// What seldom happens stays out of the way of what an access does each time.
+#define PTO_COLD __attribute__((cold))
+
 // Versions that are not in the log, and the agent that wrote them.
 #define PTO_VERSION_OLD 0u  // whatever was there before the host wrote
 #define PTO_VERSION_HOST 1u // what the launch starts from
 #define PTO_AGENT_HOST 0xffffu
+#define PTO_NO_AGENT UINT32_MAX
 
 struct pto_model_write {
     uint32_t value;
@@ -45,7 +51,7 @@ struct pto_model_write {
 
 // A plain read of a word, kept until somebody writes it.
 struct pto_model_read {
-    const struct pto_explore_site *site; // NULL: none
+    const struct pto_explore_site *site;
     uint32_t agent;
     uint32_t clock;
     uint32_t task; // that the reader ran
@@ -65,6 +71,7 @@ struct pto_model_line {
     uint32_t memory[PTO_MODEL_WORDS];
     uint32_t cpu_held[PTO_MODEL_WORDS]; // while STALE
     struct pto_model_read reads[PTO_MODEL_WORDS][2];
+    uint32_t readers; // bit 2 * word + i: reads[word][i] is one
     uint64_t waiters; // agents that polled it and wait for a change, one bit each
     uint32_t changes; // times memory changed
     // The one agent that wrote it in this launch; HOST: none yet, UINT32_MAX: more than one.
@@ -97,17 +104,15 @@ struct pto_model_agent {
     uint32_t priority;
     const struct pto_explore_site *site; // where it is
 
-    // AICPU: stores that memory has not seen.
+    // AICPU: stores that memory has not seen, each with its pto__place.
     struct {
-        uint32_t line;
-        uint32_t word;
+        uint32_t place;
         uint32_t version;
     } buffer[PTO_MODEL_BUFFER_DEPTH];
     uint32_t buffer_count;
     // Loads since its last load barrier: none of them is older than that.
     struct {
-        uint32_t line;
-        uint32_t word;
+        uint32_t place;
         uint32_t version;
     } early[PTO_MODEL_EARLY_MAX];
     uint32_t early_count;
@@ -138,6 +143,7 @@ struct pto_model_agent {
     bool saw_old; // a poll saw less than memory had
     uint32_t idle_count;
     void *state_memory; // of the worker program
+    uint32_t decided[PTO_DECIDE_COUNT];
 };
 
 struct pto_model_task {
@@ -179,6 +185,7 @@ struct pto_model {
     // This launch's rules, from profile and seed.
     bool host_dma_unseen; // AICPU caches do not see host DMA
     bool yield_always;    // every access is a point of choice, not only those that meet others
+    bool quick;           // a plain load that finds nothing to do may go the short way
     bool start_poisoned;  // caches hold lines of before the launch
     uint32_t drain_mask;  // a background event one time in mask + 1
     uint32_t evict_mask;  // an eviction one time in mask + 1; UINT32_MAX: never
@@ -188,6 +195,7 @@ struct pto_model {
     uint32_t agent_capacity;
     uint32_t scheduler_count; // AICPU entries, which may be more than the launch asks for
     uint32_t core_count;
+    uint32_t core_capacity;
     uint32_t current;
     struct pto_model_agent *agent; // the current one
     uint64_t runnable;             // one bit for each agent
@@ -195,8 +203,10 @@ struct pto_model {
     uint32_t active_schedulers;
     uint32_t step;
     uint32_t step_limit;
+    uint32_t next_event; // the first step at which more is to be done than to count it
     uint64_t clock_ns;
     bool running; // inside the coroutines
+    bool busy;    // inside a function of the C library that must not be left
     bool stopped; // the host's stop request was made
 
     struct pto_model_line *lines; // [0] is not used
@@ -218,12 +228,17 @@ struct pto_model {
     uint32_t predecessor_capacity;
     const uint32_t *successors;
     const struct pto_task_record *records;
+    const struct pto_kernel_table *kernels;
 
     int (*aicpu_entry)(void *);
     const struct pto_aicore_program *aicore;
     struct pto_explore_block *block;
 
+    struct pto_guard *guard;         // NULL: nothing is contained
     struct pto_explore_trace *trace; // NULL: none
+    struct pto_script *script;       // NULL: none
+    struct pto_decision **sorted;    // its decisions, for looking up
+    uint32_t sorted_capacity;
 };
 
 static inline struct pto_model_agent *pto__current(struct pto_model *model)
@@ -231,9 +246,48 @@ static inline struct pto_model_agent *pto__current(struct pto_model *model)
     return model->agent;
 }
 
-static inline bool pto__chance(struct pto_model *model, uint32_t mask)
+// lines.c
+void *pto__grow_more(struct pto_model *model, void *array, uint32_t *capacity, uint32_t needed,
+                     uint64_t element_bytes) PTO_COLD;
+
+// Room for one more of something. Ends the schedule when there is none.
+static inline void *pto__grow(struct pto_model *model, void *array, uint32_t *capacity,
+                              uint32_t needed, uint64_t element_bytes)
 {
-    return mask != UINT32_MAX && (pto__random_next(&model->random) & mask) == 0;
+    return needed <= *capacity ? array
+                               : pto__grow_more(model, array, capacity, needed, element_bytes);
+}
+
+// decide.c, all but the first only while model->script is set
+bool pto__decisions_begin(struct pto_model *model);
+uint32_t pto__decide_pick(struct pto_model *model, enum pto_decision_kind kind, uint32_t agent,
+                          uint32_t bound) PTO_COLD;
+bool pto__decide_chance(struct pto_model *model, enum pto_decision_kind kind, uint32_t agent,
+                        uint32_t mask) PTO_COLD;
+// What the current agent's turn brings: `chosen`, or what the script says if that is possible.
+uint32_t pto__decide_agent(struct pto_model *model, enum pto_decision_kind kind, uint64_t possible,
+                           uint32_t by_default, uint32_t chosen) PTO_COLD;
+
+// True one time in mask + 1.
+static inline bool pto__chance(struct pto_model *model, enum pto_decision_kind kind, uint32_t agent,
+                               uint32_t mask)
+{
+    return model->script != NULL ? pto__decide_chance(model, kind, agent, mask)
+                                 : (pto__random_next(&model->random) & mask) == 0;
+}
+
+// One of `bound` things of an agent, in the order of their age.
+static inline uint32_t pto__pick(struct pto_model *model, const struct pto_model_agent *agent,
+                                 uint32_t bound)
+{
+    return model->script != NULL ? pto__decide_pick(model, PTO_DECIDE_PICK, agent->id, bound)
+                                 : pto__random_below(&model->random, bound);
+}
+
+// A word of a line as one number.
+static inline uint32_t pto__place(uint32_t line, uint32_t word)
+{
+    return line * PTO_MODEL_WORDS + word;
 }
 
 static inline struct pto_model_copy *pto__copy(struct pto_model *model, uint32_t line,
@@ -244,8 +298,7 @@ static inline struct pto_model_copy *pto__copy(struct pto_model *model, uint32_t
 
 // lines.c: the line of an address in the arena, made known when it is first touched; the line of a
 // task's result. They move: an index is good for the launch, a pointer until the next call.
-uint32_t pto__line_at(struct pto_model *model, const void *address, uint32_t *out_word);
-uint32_t pto__line_known(const struct pto_model *model, uint64_t address);
+uint32_t pto__line_at(struct pto_model *model, const void *address);
 uint32_t pto__line_of_task(struct pto_model *model, uint32_t task);
 uint32_t pto__value_of_host(const struct pto_model *model, uint32_t line, uint32_t word,
                             uint32_t version);
@@ -253,11 +306,23 @@ uint32_t pto__value_of_host(const struct pto_model *model, uint32_t line, uint32
 bool pto__lines_begin(struct pto_model *model);
 void pto__lines_commit(struct pto_model *model);
 void pto__lines_end(struct pto_model *model);
-// Room for one more of something. Ends the schedule when there is none.
-void *pto__grow(struct pto_model *model, void *array, uint32_t *capacity, uint32_t needed,
-                uint64_t element_bytes);
+
+// loads.c: a plain load, and loads of what others may be writing. The second kind is never early.
+struct pto_loaded {
+    uint32_t value;
+    uint32_t version;
+};
+uint64_t pto__cpu_load(struct pto_model *model, struct pto_model_agent *agent, const void *address,
+                       uint64_t size_bytes);
+uint64_t pto__core_load(struct pto_model *model, struct pto_model_agent *agent, const void *address,
+                        uint64_t size_bytes);
+struct pto_loaded pto__load_flag(struct pto_model *model, struct pto_model_agent *agent,
+                                 const void *address);
+struct pto_loaded pto__load_newest(struct pto_model *model, struct pto_model_agent *agent,
+                                   const void *address);
 
 // cpu.c and core.c: what each side's operations do to caches and buffers.
+bool pto__cpu_is_buffered(const struct pto_model_agent *agent, uint32_t line, uint32_t word);
 uint32_t pto__cpu_seen(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
                        uint32_t word);
 void pto__cpu_put(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
@@ -280,8 +345,8 @@ void pto__core_evict(struct pto_model *model, struct pto_model_agent *agent);
 
 // oracle.c
 enum pto_read_kind { PTO_READ_PLAIN, PTO_READ_FLAG };
-void pto__check_read(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
-                     uint32_t word, uint32_t seen, enum pto_read_kind kind);
+void pto__check_old_read(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
+                         uint32_t word, uint32_t seen, enum pto_read_kind kind);
 // Makes a version; `release` gives its readers what the agent knows.
 uint32_t pto__write(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
                     uint32_t word, uint32_t value, bool release, bool modifies);
@@ -298,6 +363,15 @@ void pto__check_tasks(struct pto_model *model);
 void pto__kernel_touch(struct pto_model *model, struct pto_model_agent *agent, const void *place,
                        uint64_t size_bytes, bool writes);
 const uint64_t *pto__task_args(const struct pto_model *model, uint32_t task, uint32_t *out_count);
+// Whether an argument of the task points into the block.
+bool pto__task_may_touch(const struct pto_model *model, uint32_t task,
+                         const struct pto_arena_block *block);
+// The live block that holds the offset, or has its guard there; NULL: none.
+const struct pto_arena_block *pto__arena_find(const struct pto_arena *arena, uint64_t offset);
+
+// kernel_report.c: describes a finding that is a kernel's. false: it is none.
+bool pto__describe_kernel(const struct pto_model *model, const struct pto_explore_finding *finding,
+                          char *text, size_t size);
 
 // choose.c
 void pto__choose_begin(struct pto_model *model);
@@ -317,17 +391,41 @@ pto_explore_function pto__explore_access;
 extern _Thread_local struct pto_model *pto__model __attribute__((tls_model("initial-exec")));
 
 // report.c: describes a violation and ends the schedule.
-void pto__violate(struct pto_model *model, const struct pto_explore_finding *finding);
-void pto__report_deadlock(struct pto_model *model);
+void pto__violate(struct pto_model *model, const struct pto_explore_finding *finding) PTO_COLD;
+void pto__report_deadlock(struct pto_model *model) PTO_COLD;
 
 // trace.c, all only while model->trace is set
 void pto__trace_begin(struct pto_model *model);
 void pto__trace_end(struct pto_model *model);
 void pto__trace(struct pto_model *model, const struct pto_model_agent *agent, uint32_t line,
-                uint32_t word, uint32_t version);
-void pto__trace_operation(struct pto_model *model, const struct pto_model_agent *agent);
+                uint32_t word, uint32_t version) PTO_COLD;
+void pto__trace_operation(struct pto_model *model, const struct pto_model_agent *agent) PTO_COLD;
 void pto__trace_task(struct pto_model *model, const struct pto_model_agent *agent, uint32_t task,
-                     bool begins);
+                     bool begins) PTO_COLD;
+
+static inline uint32_t pto__task_name(const struct pto_model *model, uint32_t task)
+{
+    const uint32_t *names = model->run->task_names;
+    return names != NULL && task < model->run->task_count ? names[task] : task;
+}
+
+// The line of an address, 0 when it was not touched yet.
+static inline uint32_t pto__line_known(const struct pto_model *model, uint64_t address)
+{
+    return model->arena->line_index[pto__arena_line(model->arena, address)];
+}
+
+// pto__line_at without the call, for a line that is known.
+static inline uint32_t pto__find_line(struct pto_model *model, const void *address)
+{
+    uint32_t line = pto__line_known(model, (uint64_t)(uintptr_t)address);
+    return line != 0 ? line : pto__line_at(model, address);
+}
+
+static inline uint32_t pto__word_at(const void *address)
+{
+    return (uint32_t)((uintptr_t)address % PTO_CACHE_LINE_SIZE / 4);
+}
 
 static inline uint32_t pto__value(const struct pto_model *model, uint32_t line, uint32_t word,
                                   uint32_t version)
@@ -357,7 +455,9 @@ static inline void pto__note_read(struct pto_model_line *line, const struct pto_
 {
     struct pto_model_read *reads = line->reads[word];
     for (uint32_t i = 0; i < 2; i++) {
-        if (reads[i].site == NULL || agent->clock[reads[i].agent] >= reads[i].clock) {
+        uint32_t bit = 1u << (2 * word + i);
+        if ((line->readers & bit) == 0 || agent->clock[reads[i].agent] >= reads[i].clock) {
+            line->readers |= bit;
             reads[i].site = agent->site;
             reads[i].agent = agent->id;
             reads[i].task = agent->task;
@@ -376,6 +476,20 @@ static inline bool pto__is_ordered(const struct pto_model *model,
     }
     const struct pto_model_write *write = &model->writes[version];
     return write->agent != PTO_AGENT_HOST && agent->clock[write->agent] >= write->clock;
+}
+
+// A read that sees the latest version, ordered before it, is right. Nearly all are.
+static inline void pto__check_read(struct pto_model *model, struct pto_model_agent *agent,
+                                   uint32_t line, uint32_t word, uint32_t seen,
+                                   enum pto_read_kind kind)
+{
+    struct pto_model_line *it = &model->lines[line];
+    if (seen != it->latest[word] || seen == PTO_VERSION_OLD ||
+        !pto__is_ordered(model, agent, seen)) {
+        pto__check_old_read(model, agent, line, word, seen, kind);
+    } else if (kind == PTO_READ_PLAIN) {
+        pto__note_read(it, agent, word);
+    }
 }
 
 #endif // PTO_EXPLORE_MODEL_H

@@ -8,10 +8,10 @@
 
 #include "explore/layout.h"
 
-static struct pto_explore_finding describe(const struct pto_model *model,
-                                           const struct pto_model_agent *agent,
-                                           enum pto_finding_kind kind, uint32_t line, uint32_t word,
-                                           uint32_t version)
+static PTO_COLD struct pto_explore_finding describe(const struct pto_model *model,
+                                                    const struct pto_model_agent *agent,
+                                                    enum pto_finding_kind kind, uint32_t line,
+                                                    uint32_t word, uint32_t version)
 {
     return (struct pto_explore_finding){
         .kind = kind,
@@ -51,8 +51,8 @@ static const char *stale_advice(const struct pto_model *model, const struct pto_
                : "it is still in the writer's store buffer: pto_cpu_publish";
 }
 
-void pto__check_read(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
-                     uint32_t word, uint32_t seen, enum pto_read_kind kind)
+void pto__check_old_read(struct pto_model *model, struct pto_model_agent *agent, uint32_t line,
+                         uint32_t word, uint32_t seen, enum pto_read_kind kind)
 {
     uint32_t newest = model->lines[line].latest[word];
     if (kind == PTO_READ_PLAIN && !pto__is_ordered(model, agent, newest)) {
@@ -96,9 +96,9 @@ static void check_write(struct pto_model *model, struct pto_model_agent *agent, 
         pto__violate(model, &finding);
         return;
     }
-    for (uint32_t i = 0; i < 2; i++) {
-        struct pto_model_read *read = &it->reads[word][i];
-        if (read->site != NULL && read->agent != agent->id &&
+    for (uint32_t readers = it->readers >> 2 * word & 3, i = 0; readers >> i != 0; i++) {
+        const struct pto_model_read *read = &it->reads[word][i];
+        if ((readers >> i & 1) != 0 && read->agent != agent->id &&
             agent->clock[read->agent] < read->clock) {
             pto__violate(model, &(struct pto_explore_finding){
                                     .kind = PTO_FINDING_UNORDERED,
@@ -167,8 +167,7 @@ uint32_t pto__write(struct pto_model *model, struct pto_model_agent *agent, uint
         agent->clock[agent->id]++;
     }
     it->latest[word] = version;
-    it->reads[word][0].site = NULL;
-    it->reads[word][1].site = NULL;
+    it->readers &= ~(3u << 2 * word);
     return version;
 }
 

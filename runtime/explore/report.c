@@ -136,40 +136,22 @@ static void describe_access(struct writer *writer, const struct pto_model *model
     }
     append_site(writer, finding->site);
     if (is_kernel(finding->site) && finding->task != PTO_NO_TASK) {
-        append(writer, " in task %u", (unsigned)finding->task);
+        append(writer, " in task %u", (unsigned)pto__task_name(model, finding->task));
     }
     if (finding->other < model->agent_count || finding->other_site != NULL) {
         append(writer, "; the other access is by ");
         append_agent(writer, model, finding->other);
         append_site(writer, finding->other_site);
         if (is_kernel(finding->other_site) && finding->other_task != PTO_NO_TASK) {
-            append(writer, " in task %u", (unsigned)finding->other_task);
+            append(writer, " in task %u", (unsigned)pto__task_name(model, finding->other_task));
         }
     }
     if (finding->kind == PTO_FINDING_UNWRITTEN) {
         append(writer, ": %s", finding->advice);
-    } else if (is_kernel(finding->site) && is_kernel(finding->other_site) &&
-               finding->kind != PTO_FINDING_STALE) {
-        append(writer, ": %s; the graph needs an edge between the two tasks%s", finding->advice,
-               finding->kind == PTO_FINDING_UNORDERED ? "" : ", or the data lines of their own");
     } else {
         append(writer, ". Missing: %s. Edge %s of docs/protocol.md", finding->advice,
                finding->kind == PTO_FINDING_NOT_WRITTEN_BACK ? "H2" : edge);
     }
-}
-
-static void describe_bounds(struct writer *writer, const struct pto_model *model,
-                            const struct pto_explore_finding *finding)
-{
-    char name[128];
-    uint64_t offset = (uint64_t)finding->line * PTO_CACHE_LINE_SIZE + finding->word;
-    uint64_t address = (uint64_t)(uintptr_t)model->arena->base + offset;
-    pto__name_user(model, finding->task, address, name, sizeof(name));
-    append(writer, "the kernel of task %u on ", (unsigned)finding->task);
-    append_agent(writer, model, finding->agent);
-    append(writer, " %s %s (0x%llx): %s",
-           finding->site->operation == PTO_EXPLORE_KERNEL_READ ? "read" : "wrote", name,
-           (unsigned long long)offset, finding->advice);
 }
 
 static void describe_task(struct writer *writer, const struct pto_model *model,
@@ -177,22 +159,37 @@ static void describe_task(struct writer *writer, const struct pto_model *model,
 {
     switch (finding->kind) {
     case PTO_FINDING_TASK_TWICE:
-        append(writer, "task %u was run twice: by ", (unsigned)finding->task);
+        append(writer, "task %u was run twice: by ",
+               (unsigned)pto__task_name(model, finding->task));
         append_agent(writer, model, finding->other);
         append(writer, " and now by ");
         append_agent(writer, model, finding->agent);
         break;
     case PTO_FINDING_TASK_NEVER:
-        append(writer, "task %u never ran", (unsigned)finding->task);
+        append(writer, "task %u never ran", (unsigned)pto__task_name(model, finding->task));
         break;
     case PTO_FINDING_TASK_EARLY:
-        append(writer, "task %u began on ", (unsigned)finding->task);
+        append(writer, "task %u began on ", (unsigned)pto__task_name(model, finding->task));
         append_agent(writer, model, finding->agent);
-        append(writer, " before its predecessor %u had ended", (unsigned)finding->line);
+        append(writer, " before its predecessor %u had ended",
+               (unsigned)pto__task_name(model, finding->line));
+        break;
+    case PTO_FINDING_CRASH:
+        append(writer, "the kernel of task %u crashed on ",
+               (unsigned)pto__task_name(model, finding->task));
+        append_agent(writer, model, finding->agent);
+        append(writer, ": signal %d%s", model->result->signal_number,
+               model->result->stack_overflow ? ", at the end of its stack" : "");
+        break;
+    case PTO_FINDING_HANG:
+        append(writer, "the kernel of task %u did not return, on ",
+               (unsigned)pto__task_name(model, finding->task));
+        append_agent(writer, model, finding->agent);
         break;
     case PTO_FINDING_REPORT:
         append(writer, "the scheduler's report (status %u, task %u, %u completed) is wrong",
-               (unsigned)model->result->report.status, (unsigned)model->result->report.task,
+               (unsigned)model->result->report.status,
+               (unsigned)pto__task_name(model, model->result->report.task),
                (unsigned)model->result->report.completed);
         break;
     case PTO_FINDING_ENDLESS:
@@ -216,10 +213,10 @@ void pto__violate(struct pto_model *model, const struct pto_explore_finding *fin
         out->step = model->step;
         if (out->text[0] == '\0') {
             struct writer writer = {.text = out->text, .size = sizeof(out->text)};
-            if (finding->kind <= PTO_FINDING_NOT_WRITTEN_BACK && finding->line != 0) {
+            if (pto__describe_kernel(model, finding, out->text, sizeof(out->text))) {
+                // said
+            } else if (finding->kind <= PTO_FINDING_NOT_WRITTEN_BACK && finding->line != 0) {
                 describe_access(&writer, model, finding);
-            } else if (finding->kind == PTO_FINDING_BOUNDS) {
-                describe_bounds(&writer, model, finding);
             } else if (finding->kind == PTO_FINDING_UNWRITTEN) {
                 append_agent(&writer, model, finding->agent);
                 append_site(&writer, finding->site);
@@ -242,7 +239,8 @@ static void describe_core(struct writer *writer, const struct pto_model *model,
     uint32_t line = pto__line_known(model, address);
     append(writer, "core %u", (unsigned)agent->index);
     if (agent->state == PTO_AGENT_HUNG) {
-        append(writer, " runs task %u, whose kernel does not return; ", (unsigned)agent->task);
+        append(writer, " runs task %u, whose kernel does not return; ",
+               (unsigned)pto__task_name(model, agent->task));
         return;
     }
     if (line == 0) {

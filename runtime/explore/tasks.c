@@ -45,27 +45,42 @@ bool pto__tasks_begin(struct pto_model *model)
     return true;
 }
 
+static PTO_COLD void violate_task(struct pto_model *model, const struct pto_model_agent *agent,
+                                  struct pto_explore_finding *finding)
+{
+    finding->agent = agent->id;
+    finding->site = agent->site;
+    finding->task = agent->task;
+    pto__violate(model, finding);
+}
+
 void pto__task_begin(struct pto_model *model, struct pto_model_agent *agent, uint32_t task)
 {
-    struct pto_explore_finding finding = {
-        .agent = agent->id, .other = PTO_AGENT_HOST, .site = agent->site, .task = task};
     if (model->trace != NULL) {
         pto__trace_task(model, agent, task, true);
+    }
+    if (model->guard != NULL) {
+        pto__guard_note_progress(model->guard);
     }
     agent->task = task;
     agent->tasks++;
     agent->block_bytes = 0;
     if (task >= model->run->task_count) {
-        finding.kind = PTO_FINDING_REPORT;
-        finding.advice = "the core was given a number that is no task's";
-        pto__violate(model, &finding);
+        violate_task(model, agent,
+                     &(struct pto_explore_finding){
+                         .kind = PTO_FINDING_REPORT,
+                         .other = PTO_AGENT_HOST,
+                         .advice = "the core was given a number that is no task's",
+                     });
         return;
     }
     if (model->tasks[task].begun++ != 0) {
-        finding.kind = PTO_FINDING_TASK_TWICE;
-        finding.other = model->scheduler_count + model->tasks[task].core;
-        finding.advice = "a task runs once";
-        pto__violate(model, &finding);
+        violate_task(model, agent,
+                     &(struct pto_explore_finding){
+                         .kind = PTO_FINDING_TASK_TWICE,
+                         .other = model->scheduler_count + model->tasks[task].core,
+                         .advice = "a task runs once",
+                     });
         return;
     }
     model->tasks[task].core = agent->index;
@@ -73,10 +88,13 @@ void pto__task_begin(struct pto_model *model, struct pto_model_agent *agent, uin
          i < model->tasks[task + 1].predecessor_begin; i++) {
         uint32_t predecessor = model->predecessors[i];
         if (!model->tasks[predecessor].ended) {
-            finding.kind = PTO_FINDING_TASK_EARLY;
-            finding.line = predecessor;
-            finding.advice = "a task begins after each predecessor has ended";
-            pto__violate(model, &finding);
+            violate_task(model, agent,
+                         &(struct pto_explore_finding){
+                             .kind = PTO_FINDING_TASK_EARLY,
+                             .other = PTO_AGENT_HOST,
+                             .line = predecessor,
+                             .advice = "a task begins after each predecessor has ended",
+                         });
             return;
         }
         uint32_t line = pto__line_of_task(model, predecessor);
@@ -95,6 +113,9 @@ void pto__task_end(struct pto_model *model, struct pto_model_agent *agent, uint3
 {
     if (model->trace != NULL) {
         pto__trace_task(model, agent, task, false);
+    }
+    if (model->guard != NULL) {
+        pto__guard_note_progress(model->guard);
     }
     model->tasks[task].ended = true;
     agent->task = PTO_NO_TASK;

@@ -9,9 +9,10 @@
 
 #include "explore/layout.h"
 
-__attribute__((format(printf, 2, 3))) static void emit(struct pto_explore_trace *trace,
-                                                       const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void emit(struct pto_model *model, const char *format,
+                                                       ...)
 {
+    struct pto_explore_trace *trace = model->trace;
     char entry[1024];
     va_list arguments;
     va_start(arguments, format);
@@ -23,7 +24,9 @@ __attribute__((format(printf, 2, 3))) static void emit(struct pto_explore_trace 
     size_t needed = trace->length + (size_t)length + 1;
     if (needed > trace->capacity) {
         size_t capacity = needed * 2 + 4096;
+        model->busy = true;
         char *text = realloc(trace->text, capacity);
+        model->busy = false;
         if (text == NULL) {
             trace->failed = true;
             return;
@@ -42,12 +45,12 @@ void pto__trace_begin(struct pto_model *model)
     if (!trace->timeline) {
         return;
     }
-    emit(trace,
+    emit(model,
          "[\n{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":1,\"args\":{\"name\":"
          "\"explorer, seed %llu\"}}",
          (unsigned long long)model->run->seed);
     for (uint32_t i = 0; i < model->agent_count; i++) {
-        emit(trace,
+        emit(model,
              ",\n{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":%u,\"args\":{\"name\":"
              "\"%s %u\"}}",
              (unsigned)i, model->agents[i].is_core ? "core" : "scheduler",
@@ -78,12 +81,12 @@ void pto__trace_end(struct pto_model *model)
     if (finding->kind != PTO_FINDING_NONE) {
         char text[PTO_FINDING_TEXT_SIZE + 64];
         escape(finding->text, text, sizeof(text));
-        emit(trace,
+        emit(model,
              ",\n{\"name\":\"finding\",\"ph\":\"i\",\"s\":\"g\",\"ts\":%llu,\"pid\":1,\"tid\":%u,"
              "\"args\":{\"text\":\"%s\"}}",
              (unsigned long long)trace->events, (unsigned)model->current, text);
     }
-    emit(trace, "\n]\n");
+    emit(model, "\n]\n");
 }
 
 void pto__trace_task(struct pto_model *model, const struct pto_model_agent *agent, uint32_t task,
@@ -92,12 +95,12 @@ void pto__trace_task(struct pto_model *model, const struct pto_model_agent *agen
     struct pto_explore_trace *trace = model->trace;
     trace->events++;
     if (trace->timeline) {
-        emit(trace, ",\n{\"name\":\"task %u\",\"ph\":\"%s\",\"ts\":%llu,\"pid\":1,\"tid\":%u}",
-             (unsigned)task, begins ? "B" : "E", (unsigned long long)trace->events,
-             (unsigned)agent->id);
+        emit(model, ",\n{\"name\":\"task %u\",\"ph\":\"%s\",\"ts\":%llu,\"pid\":1,\"tid\":%u}",
+             (unsigned)pto__task_name(model, task), begins ? "B" : "E",
+             (unsigned long long)trace->events, (unsigned)agent->id);
     } else {
-        emit(trace, "%u\tcore %u\ttask %u %s\n", (unsigned)model->step, (unsigned)agent->index,
-             (unsigned)task, begins ? "begins" : "has ended");
+        emit(model, "%u\tcore %u\ttask %u %s\n", (unsigned)model->step, (unsigned)agent->index,
+             (unsigned)pto__task_name(model, task), begins ? "begins" : "has ended");
     }
 }
 
@@ -109,13 +112,13 @@ void pto__trace_operation(struct pto_model *model, const struct pto_model_agent 
     const char *file = pto__explore_file_name(agent->site->file);
     trace->events++;
     if (trace->timeline) {
-        emit(trace,
+        emit(model,
              ",\n{\"name\":\"%s\",\"ph\":\"X\",\"ts\":%llu,\"dur\":1,\"pid\":1,\"tid\":%u,"
              "\"args\":{\"at\":\"%s:%u\",\"step\":%u}}",
              name, (unsigned long long)trace->events, (unsigned)agent->id, file,
              (unsigned)agent->site->line, (unsigned)model->step);
     } else {
-        emit(trace, "%u\t%s %u\t%s\t%s:%u\n", (unsigned)model->step,
+        emit(model, "%u\t%s %u\t%s\t%s:%u\n", (unsigned)model->step,
              agent->is_core ? "core" : "scheduler", (unsigned)agent->index, name, file,
              (unsigned)agent->site->line);
     }
@@ -132,14 +135,14 @@ void pto__trace(struct pto_model *model, const struct pto_model_agent *agent, ui
     pto__name_word(model, line, word, name, sizeof(name));
     trace->events++;
     if (trace->timeline) {
-        emit(trace,
+        emit(model,
              ",\n{\"name\":\"%s %s\",\"ph\":\"X\",\"ts\":%llu,\"dur\":1,\"pid\":1,\"tid\":%u,"
              "\"args\":{\"value\":\"0x%x\",\"version\":%u,\"at\":\"%s:%u\",\"step\":%u}}",
              operation, name, (unsigned long long)trace->events, (unsigned)agent->id,
              (unsigned)value, (unsigned)version, file, (unsigned)agent->site->line,
              (unsigned)model->step);
     } else {
-        emit(trace, "%u\t%s %u\t%s\t%s\t0x%x\tversion %u\t%s:%u\n", (unsigned)model->step,
+        emit(model, "%u\t%s %u\t%s\t%s\t0x%x\tversion %u\t%s:%u\n", (unsigned)model->step,
              agent->is_core ? "core" : "scheduler", (unsigned)agent->index, operation, name,
              (unsigned)value, (unsigned)version, file, (unsigned)agent->site->line);
     }

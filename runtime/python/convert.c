@@ -22,6 +22,7 @@ const char *const pto__py_parameter_names[PARAMETER_COUNT] = {
     [PARAMETER_SEED] = "seed",
     [PARAMETER_SCHEDULES] = "schedules",
     [PARAMETER_PROFILE] = "profile",
+    [PARAMETER_CHECK] = "check",
     [PARAMETER_BYTES] = "bytes",
     [PARAMETER_PTR] = "ptr",
     [PARAMETER_DEV_PTR] = "dev_ptr",

@@ -69,6 +69,7 @@ enum parameter {
     PARAMETER_HOST_DATA,
     PARAMETER_GRAPH,
     PARAMETER_LAUNCH_AICPU_NUM,
+    PARAMETER_CHECK,
     PARAMETER_RUNNER,
     PARAMETER_MAX_FINDINGS,
     PARAMETER_COUNT,
@@ -81,6 +82,7 @@ struct module_state {
     PyObject *make_error;     // pto_runtime._errors.make
     PyObject *core_result;    // pto_runtime._report.CoreResult
     PyObject *format_cores;   // pto_runtime._report.format_cores
+    PyObject *make_finding;   // pto_runtime._report.make_finding
     PyObject *make_race;      // pto_runtime._races.make_race
     PyObject *race_list;      // pto_runtime._races.RaceList
     PyObject *search_dir;     // bytes: where relative paths of device programs are tried second
@@ -146,6 +148,20 @@ void *pto__py_raise_status(const struct module_state *state, const char *op,
                            enum pto_status status, const char *format, ...);
 void *pto__py_raise_type(const struct module_state *state, const char *op, const char *format, ...);
 
+// findings.c: what the checks of a run found, collected without the GIL.
+struct pto_py_findings {
+    struct pto_check_finding *items;
+    size_t count;
+    size_t capacity;
+    uint64_t more; // that were only counted
+};
+// A pto_finding_function whose context is a struct pto_py_findings *.
+void pto__py_collect_finding(void *context, const struct pto_check_finding *finding,
+                             uint64_t remaining);
+// Gives the exception that is set the attributes findings and more_findings.
+void pto__py_attach_findings(const struct module_state *state,
+                             const struct pto_py_findings *findings);
+
 // A pto_log_function whose context is a struct runner_object *; runs without the GIL.
 void pto__py_log(void *context, enum pto_log_level level, const char *message);
 // Hands the collected messages to logging.getLogger("pto_runtime"). Never raises, and keeps an
@@ -181,6 +197,9 @@ struct pto_py_config {
     PyObject *backend;
     PyObject *profile;
 };
+// A str or None, as UTF-8: *out_bytes keeps what *out points to, NULL for None.
+int pto__py_to_text(const struct module_state *state, const char *op, enum parameter parameter,
+                    PyObject *value, PyObject **out_bytes, const char **out);
 int pto__py_to_config(const struct module_state *state, PyObject *const *values,
                       struct pto_py_config *out);
 void pto__py_config_clear(struct pto_py_config *config);

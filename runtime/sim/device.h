@@ -18,8 +18,10 @@
 #include <stdbool.h>
 
 #include "abi/program.h"
+#include "base/fault.h"
 #include "host/backend.h"
 
+struct pto_sim_checks;
 struct pto_sim_memory;
 
 // One scheduler thread or core. `state` is the program's private memory.
@@ -44,20 +46,16 @@ struct pto_sim_lane {
     _Atomic uint32_t kill_step;             // the step the monitor wants ended, 0: none
     sigjmp_buf escape;                      // where a fault inside a core's program goes
     struct pto_sim_fault fault;
-    bool exclusive;         // lane 0: nobody else steps anything
-    uint32_t budget;        // tasks to run in one step of a core
-    uint64_t task_count;    // tasks run in this launch, by this lane
-    uint64_t work_begin_ns; // when they began to be counted
-    uint32_t core_count;    // cores found with work in this turn
-    uint32_t turns;         // since the clock was looked at
-    uint32_t idle_turns;    // in a row
-    uint64_t last_poll_ns;  // lane 0: when the caller's function was last asked
-    bool stopped;           // lane 0: it asked for the end
-    void *signal_stack;
-    // While a thread is this lane, see pto__sim_fault_bind.
-    struct pto_sim_lane *outer; // the lane of another device that it was before, or NULL
-    sigset_t blocked;           // fault signals that it had blocked
-    bool had_blocked;           // any
+    bool exclusive;                     // lane 0: nobody else steps anything
+    uint32_t budget;                    // tasks to run in one step of a core
+    uint64_t task_count;                // tasks run in this launch, by this lane
+    uint64_t work_begin_ns;             // when they began to be counted
+    uint32_t core_count;                // cores found with work in this turn
+    uint32_t turns;                     // since the clock was looked at
+    uint32_t idle_turns;                // in a row
+    uint64_t last_poll_ns;              // lane 0: when the caller's function was last asked
+    bool stopped;                       // lane 0: it asked for the end
+    struct pto_fault_scope fault_scope; // while a thread is this lane
 };
 
 // Launch block: what abi/launch.h describes, in one allocation.
@@ -86,6 +84,7 @@ struct pto_backend {
     struct pto_sim_program *cores;      // core_count
     void *states;                       // the programs' private memory
     struct pto_sim_lane *lanes;         // lane_count
+    struct pto_sim_checks *checks;      // checked.c's
 
     // The launch. Written by the caller of run() while no helper is inside.
     uint32_t scheduler_count;
@@ -143,17 +142,27 @@ enum pto_status pto__sim_monitor_start(struct pto_backend *device, struct pto_er
 void pto__sim_monitor_stop(struct pto_backend *device);
 void pto__sim_monitor_arm(struct pto_backend *device); // at each launch
 
-// fault.c: signal handlers for the faults of kernels, installed while any device is open.
-enum pto_status pto__sim_fault_open(struct pto_error *err);
-void pto__sim_fault_close(void);
-// Makes the calling thread catch faults for `lane`, on a signal stack of its own; NULL ends that. A
-// thread inside run() may run another device from the poll function, so lanes nest.
-void pto__sim_fault_bind(struct pto_sim_lane *lane);
-// Starts a thread with all signals blocked: those sent to the process are for its own threads.
-// Binding unblocks faults. Returns an errno number, 0 on success.
-int pto__sim_thread_create(pthread_t *thread, void *(*entry)(void *), void *argument);
+// fault.c: prepares a lane's fault_scope.
 enum pto_status pto__sim_fault_prepare_lane(struct pto_sim_lane *lane, struct pto_error *err);
-void pto__sim_fault_release_lane(struct pto_sim_lane *lane);
+// Ends the kernel that this lane, and thread, is in, as a bad access to the address does. Does not
+// return.
+void pto__sim_fault_stop(struct pto_sim_lane *lane, uint64_t address);
+
+// checked.c: launches with checks of kernels, on a second device that has one lane and a program
+// built for it. The second device is opened when it is first needed.
+enum pto_status pto__sim_checks_create(struct pto_sim_checks **out,
+                                       const struct pto_backend_config *config,
+                                       struct pto_error *err);
+void pto__sim_checks_destroy(struct pto_sim_checks *checks); // NULL is allowed
+enum pto_status pto__sim_prepare_checks(struct pto_backend *device,
+                                        const struct pto_check_setup *setup, struct pto_error *err);
+// As pto__sim_launch and pto__sim_handshakes, on the device that the request, or the last one, is
+// for.
+enum pto_status pto__sim_launch_any(struct pto_backend *device,
+                                    const struct pto_launch_request *request,
+                                    struct pto_launch_outcome *out, struct pto_error *err);
+enum pto_status pto__sim_handshakes_any(struct pto_backend *device, struct pto_handshake *out,
+                                        uint32_t core_count, struct pto_error *err);
 
 // memory.c: the device's memory. Thread-safe.
 enum pto_status pto__sim_memory_create(struct pto_sim_memory **out, struct pto_error *err);

@@ -391,7 +391,7 @@ static void *helper_main(void *argument)
 {
     struct pto_sim_lane *lane = argument;
     struct pto_backend *device = lane->device;
-    pto__sim_fault_bind(lane);
+    pto__fault_bind(&lane->fault_scope);
     pthread_mutex_lock(&device->mutex);
     while (!device->closing) {
         uint32_t seen = device->helper_wake_count;
@@ -410,7 +410,7 @@ static void *helper_main(void *argument)
         pthread_mutex_lock(&device->mutex);
     }
     pthread_mutex_unlock(&device->mutex);
-    pto__sim_fault_bind(NULL);
+    pto__fault_bind(NULL);
     return NULL;
 }
 
@@ -435,9 +435,9 @@ enum pto_status pto__sim_lanes_start(struct pto_backend *device, struct pto_erro
             return status;
         }
         // Lane 0 is whoever calls run().
-        int code = i == 0 ? 0 : pto__sim_thread_create(&lane->thread, helper_main, lane);
+        int code = i == 0 ? 0 : pto__fault_thread_create(&lane->thread, helper_main, lane);
         if (code != 0) {
-            pto__sim_fault_release_lane(lane);
+            pto__fault_release(&lane->fault_scope);
             device->lane_count = i;
             return pto_fail(err, PTO_E_NO_MEMORY, "cannot start the simulator's lane %u: %s",
                             (unsigned)i, strerror(code));
@@ -456,6 +456,6 @@ void pto__sim_lanes_stop(struct pto_backend *device)
         if (i != 0) {
             pthread_join(device->lanes[i].thread, NULL);
         }
-        pto__sim_fault_release_lane(&device->lanes[i]);
+        pto__fault_release(&device->lanes[i].fault_scope);
     }
 }

@@ -133,7 +133,7 @@ void pto__sim_monitor_arm(struct pto_backend *device)
 
 enum pto_status pto__sim_monitor_start(struct pto_backend *device, struct pto_error *err)
 {
-    int code = pto__sim_thread_create(&device->monitor, monitor_main, device);
+    int code = pto__fault_thread_create(&device->monitor, monitor_main, device);
     if (code != 0) {
         return pto_fail(err, PTO_E_NO_MEMORY, "cannot start the simulator's monitor thread: %s",
                         strerror(code));

@@ -23,6 +23,7 @@ from ._core import DeviceRunner, Graph, __version__
 from ._errors import (
     BackendUnavailable,
     Busy,
+    CheckFailed,
     DeviceError,
     DeviceTimeout,
     Error,
@@ -46,11 +47,13 @@ from ._errors import (
 )
 from ._paths import DEVICE_PROGRAM_DIR
 from ._races import Race, RaceAccess, RaceList
-from ._report import CoreResult
+from ._report import CheckFinding, CoreResult, TaskAccess
 
 __all__ = [
     "BackendUnavailable",
     "Busy",
+    "CheckFailed",
+    "CheckFinding",
     "CoreResult",
     "DEVICE_PROGRAM_DIR",
     "DeviceError",
@@ -76,6 +79,7 @@ __all__ = [
     "RaceAccess",
     "RaceList",
     "RunnerFailed",
+    "TaskAccess",
     "TaskFailed",
     "TaskFault",
     "__version__",
