@@ -99,7 +99,6 @@ static enum pto_status compare_bytes(struct sweep *sweep, uint32_t earlier, uint
         return status;
     }
     struct pto_conflict conflict = {
-        .kind = PTO_RACE_BYTES,
         .first = earlier,
         .second = later,
         .begin = sweep->cells.borders[first_cell],
@@ -124,9 +123,9 @@ static enum pto_status compare_line(struct sweep *sweep, uint32_t earlier, uint3
         return status;
     }
     struct pto_conflict conflict = {
-        .kind = PTO_RACE_LINE,
         .first = earlier,
         .second = later,
+        .shares_line = 1,
         .begin = line,
         .end = line + PTO_CACHE_LINE_SIZE,
     };

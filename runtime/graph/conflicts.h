@@ -26,10 +26,11 @@ struct pto_access {
 // Two accesses, by index, of tasks without a path between them. `first` comes first in the order
 // that the accesses were taken in.
 struct pto_conflict {
-    enum pto_race_kind kind;
     uint32_t first;
     uint32_t second;
-    uint64_t begin; // BYTES: what both touch; LINE: the whole line
+    uint32_t
+        shares_line; // 0: both touch bytes begin..end - 1; 1: both write, other bytes of a line
+    uint64_t begin;  // of a line its beginning
     uint64_t end;
 };
 

@@ -9,6 +9,7 @@
 #include "base/pages.h"
 #include "graph/conflicts.h"
 #include "host/check.h"
+#include "host/finding.h"
 #include "host/run.h"
 #include "host/runner.h"
 
@@ -30,7 +31,7 @@ struct survey {
 struct findings {
     const struct pto_graph *graph;
     const struct survey *survey;
-    struct pto_race *out_races;
+    struct pto_check_finding *out_findings;
     size_t capacity;
     size_t count;
 };
@@ -158,7 +159,8 @@ static void fini_survey(struct survey *survey)
     free(survey->names);
 }
 
-static struct pto_race_access describe_access(const struct findings *findings, uint32_t index)
+static struct pto_check_access describe_access(const struct findings *findings, uint32_t index,
+                                               uint64_t begin, uint64_t end)
 {
     const struct survey *survey = findings->survey;
     const struct pto_access *access = &survey->accesses[index];
@@ -167,13 +169,16 @@ static struct pto_race_access describe_access(const struct findings *findings, u
     enum pto_status status = pto_graph_get_task(findings->graph, access->task, &view, NULL);
     assert(status == PTO_OK); // the graph is pinned
     (void)status;
-    struct pto_race_access described = {
+    // Of what both touch, or of a line: the part that is the access's own.
+    begin = begin > access->begin ? begin : access->begin;
+    end = end < access->end ? end : access->end;
+    struct pto_check_access described = {
         .task = access->task,
         .func_id = view.func_id,
-        .argument = place->argument,
-        .writes = access->writes,
-        .begin = access->begin - place->block.address,
-        .end = access->end - place->block.address,
+        .arg = place->argument,
+        .is_write = access->writes,
+        .begin = (int64_t)(begin - place->block.address),
+        .end = (int64_t)(end - place->block.address),
     };
     memcpy(described.kernel, survey->names[view.func_id], sizeof(described.kernel));
     return described;
@@ -185,15 +190,16 @@ static void add_finding(void *context, const struct pto_conflict *conflict)
     struct findings *findings = context;
     if (findings->count < findings->capacity) {
         const struct pto_ledger_block *block = &findings->survey->places[conflict->first].block;
-        uint64_t end = conflict->end - block->address;
-        findings->out_races[findings->count] = (struct pto_race){
-            .kind = conflict->kind,
-            .first = describe_access(findings, conflict->first),
-            .second = describe_access(findings, conflict->second),
+        struct pto_check_finding *finding = &findings->out_findings[findings->count];
+        *finding = (struct pto_check_finding){
+            .kind = PTO_CHECK_RACE,
+            .shares_line = conflict->shares_line,
             .tensor = block->address,
-            .begin = conflict->begin - block->address,
-            .end = end < block->size_bytes ? end : block->size_bytes,
+            .tensor_bytes = block->size_bytes,
+            .access = describe_access(findings, conflict->second, conflict->begin, conflict->end),
+            .other = describe_access(findings, conflict->first, conflict->begin, conflict->end),
         };
+        pto__finding_describe(finding, NULL);
     }
     findings->count++;
 }
@@ -217,14 +223,14 @@ static enum pto_status find_in_pinned(struct findings *findings, struct survey *
 
 enum pto_status pto_graph_find_races(struct pto_graph *graph, struct pto_runner *runner,
                                      const struct pto_analysis_options *options,
-                                     struct pto_race *out_races, size_t capacity, size_t *out_count,
-                                     struct pto_error *err)
+                                     struct pto_check_finding *out_findings, size_t capacity,
+                                     size_t *out_count, struct pto_error *err)
 {
-    if (graph == NULL || out_count == NULL || (out_races == NULL && capacity > 0)) {
+    if (graph == NULL || out_count == NULL || (out_findings == NULL && capacity > 0)) {
         return pto_fail(err, PTO_E_ARGUMENT, "find_races: %s is NULL",
                         graph == NULL       ? "graph"
                         : out_count == NULL ? "out_count"
-                                            : "out_races");
+                                            : "out_findings");
     }
     *out_count = 0;
     struct pto_work_poll poll;
@@ -240,7 +246,7 @@ enum pto_status pto_graph_find_races(struct pto_graph *graph, struct pto_runner 
     }
     struct survey survey = {0};
     struct findings findings = {
-        .graph = graph, .survey = &survey, .out_races = out_races, .capacity = capacity};
+        .graph = graph, .survey = &survey, .out_findings = out_findings, .capacity = capacity};
     status = find_in_pinned(&findings, &survey, runner, &poll, err);
     *out_count = status == PTO_OK ? findings.count : 0;
     fini_survey(&survey);

@@ -9,8 +9,8 @@
 
 #include "pto/analysis.h"
 
-// As much memory as a caller can ask for without meaning it: 200 MB.
-#define FINDING_MAX 1000000
+// As much memory as a caller can ask for without meaning it: 80 MB.
+#define FINDING_MAX 100000
 
 #define FINDING_DEFAULT 100
 
@@ -91,60 +91,37 @@ PyObject *pto__py_graph_redundant_edges(PyObject *self, PyObject *unused)
 }
 
 static enum pto_status find_races(struct pto_graph *graph, struct pto_runner *runner,
-                                  struct pto_race *races, size_t capacity, size_t *out_count,
-                                  struct pto_error *err)
+                                  struct pto_check_finding *findings, size_t capacity,
+                                  size_t *out_count, struct pto_error *err)
 {
     PyThreadState *saved = PyEval_SaveThread();
     const struct pto_analysis_options options = {
         .size = sizeof(options), .poll = pto__py_poll_signals, .poll_context = &saved};
     enum pto_status status =
-        pto_graph_find_races(graph, runner, &options, races, capacity, out_count, err);
+        pto_graph_find_races(graph, runner, &options, findings, capacity, out_count, err);
     PyEval_RestoreThread(saved);
     return status;
 }
 
-static PyObject *make_access(const struct pto_race_access *access)
+// The first `kept` of `count` findings as a FindingList; NULL with an exception.
+static PyObject *make_finding_list(const struct module_state *state,
+                                   const struct pto_check_finding *findings, size_t kept,
+                                   size_t count)
 {
-    return Py_BuildValue("(IIsIOKK)", (unsigned int)access->task, (unsigned int)access->func_id,
-                         access->kernel, (unsigned int)access->argument,
-                         access->writes ? Py_True : Py_False, (unsigned long long)access->begin,
-                         (unsigned long long)access->end);
-}
-
-static PyObject *make_race(const struct module_state *state, const struct pto_race *race)
-{
-    PyObject *first = make_access(&race->first);
-    PyObject *second = first != NULL ? make_access(&race->second) : NULL;
-    PyObject *made = NULL;
-    if (second != NULL) {
-        const char *kind = race->kind == PTO_RACE_LINE ? "shared line" : "race";
-        made = PyObject_CallFunction(
-            state->make_race, "sOOKKK", kind, first, second, (unsigned long long)race->tensor,
-            (unsigned long long)race->begin, (unsigned long long)race->end);
-    }
-    Py_XDECREF(first);
-    Py_XDECREF(second);
-    return made;
-}
-
-// The first `kept` of `count` findings as a RaceList; NULL with an exception.
-static PyObject *make_race_list(const struct module_state *state, const struct pto_race *races,
-                                size_t kept, size_t count)
-{
-    if (state->make_race == NULL || state->race_list == NULL) {
+    if (state->make_finding == NULL || state->finding_list == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "the interpreter is shutting down");
         return NULL;
     }
     PyObject *list = PyList_New((Py_ssize_t)kept);
     for (size_t i = 0; list != NULL && i < kept; i++) {
-        PyObject *race = make_race(state, &races[i]);
-        if (race == NULL || PyList_SetItem(list, (Py_ssize_t)i, race) != 0) {
+        PyObject *finding = pto__py_make_finding(state, &findings[i]);
+        if (finding == NULL || PyList_SetItem(list, (Py_ssize_t)i, finding) != 0) {
             Py_CLEAR(list);
         }
     }
     PyObject *result = NULL;
     if (list != NULL) {
-        result = PyObject_CallFunction(state->race_list, "On", list, (Py_ssize_t)(count - kept));
+        result = PyObject_CallFunction(state->finding_list, "On", list, (Py_ssize_t)(count - kept));
     }
     Py_XDECREF(list);
     return result;
@@ -185,8 +162,8 @@ PyObject *pto__py_graph_find_races(PyObject *self, PyObject *const *args, Py_ssi
     if (to_max_findings(state, values[1], &capacity) != 0) {
         return NULL;
     }
-    struct pto_race *races = malloc((capacity + 1) * sizeof(*races));
-    if (races == NULL) {
+    struct pto_check_finding *findings = malloc((capacity + 1) * sizeof(*findings));
+    if (findings == NULL) {
         return PyErr_NoMemory();
     }
     // The caller's reference could be dropped by another thread while this one is without the GIL.
@@ -194,11 +171,12 @@ PyObject *pto__py_graph_find_races(PyObject *self, PyObject *const *args, Py_ssi
     struct pto_error err;
     size_t count = 0;
     enum pto_status status =
-        find_races(graph->graph, runner->runner, races, capacity, &count, &err);
+        find_races(graph->graph, runner->runner, findings, capacity, &count, &err);
     PyObject *result =
-        status == PTO_OK ? make_race_list(state, races, count < capacity ? count : capacity, count)
-                         : raise_failure(graph, "find_races", status, &err);
+        status == PTO_OK
+            ? make_finding_list(state, findings, count < capacity ? count : capacity, count)
+            : raise_failure(graph, "find_races", status, &err);
     Py_DECREF(runner);
-    free(races);
+    free(findings);
     return result;
 }

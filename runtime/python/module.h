@@ -83,8 +83,7 @@ struct module_state {
     PyObject *core_result;    // pto_runtime._report.CoreResult
     PyObject *format_cores;   // pto_runtime._report.format_cores
     PyObject *make_finding;   // pto_runtime._report.make_finding
-    PyObject *make_race;      // pto_runtime._races.make_race
-    PyObject *race_list;      // pto_runtime._races.RaceList
+    PyObject *finding_list;   // pto_runtime._report.FindingList
     PyObject *search_dir;     // bytes: where relative paths of device programs are tried second
     PyObject *parameters[PARAMETER_COUNT];
 };
@@ -158,6 +157,9 @@ struct pto_py_findings {
 // A pto_finding_function whose context is a struct pto_py_findings *.
 void pto__py_collect_finding(void *context, const struct pto_check_finding *finding,
                              uint64_t remaining);
+// One finding as a CheckFinding; NULL with an exception.
+PyObject *pto__py_make_finding(const struct module_state *state,
+                               const struct pto_check_finding *finding);
 // Gives the exception that is set the attributes findings and more_findings.
 void pto__py_attach_findings(const struct module_state *state,
                              const struct pto_py_findings *findings);

@@ -36,46 +36,20 @@ pto_graph_redundant_edges(struct pto_graph *graph, const struct pto_analysis_opt
                           uint64_t *out_edges, size_t capacity, size_t *out_count,
                           struct pto_error *err);
 
-// The names are those of the checks of a run, see docs/explorer.md.
-enum pto_race_kind {
-    PTO_RACE_BYTES = 0, // both touch the same bytes, at least one writes them
-    PTO_RACE_LINE = 1,  // both write, different bytes of one 64-byte line: silicon may lose one
-};
-
-// One of the two sides. Offsets are in bytes from the start of the block that the argument points
-// into.
-struct pto_race_access {
-    uint32_t task;
-    uint32_t func_id;
-    uint32_t argument; // counted from 0
-    uint32_t writes;   // 1: an out or inout argument
-    uint64_t begin;    // all that the argument declares: [begin, end)
-    uint64_t end;
-    char kernel[44];
-};
-
-// Two tasks that no path orders. Making `second` a successor of `first` mends it; such edges for
-// any number of findings of one call never make a cycle. `first` is the task with the lower number,
-// unless the graph has edges from higher to lower numbers.
-struct pto_race {
-    enum pto_race_kind kind;
-    struct pto_race_access first;
-    struct pto_race_access second;
-    uint64_t tensor; // the block's pointer, as pto_runner_allocate returned it
-    uint64_t begin;  // BYTES: the bytes that both touch; LINE: the line, as far as the block goes
-    uint64_t end;
-};
-
 // Finds tasks that the graph should order and does not, from what the runner's kernels declare:
 // which arguments are pointers, read or written, and how far they reach. What a kernel does beyond
 // that, for example through a pointer passed as an integer, is not seen. First the graph is checked
 // as a run would check it (PTO_E_KERNEL, PTO_E_POINTER); no kernel runs.
-// Writes the first `capacity` findings to out_races and the number of all to *out_count.
-// Complete in this sense: a byte that two unordered tasks touch, one writing it, is in a finding of
-// kind BYTES; a line of which two unordered tasks write different bytes has a finding of some kind.
-// Not every pair has one: when tasks a, b and c race for a byte, a-b and b-c are told, a-c may not
-// be. Neighbouring bytes of the same pair of arguments are one finding. Arguments of one task do
-// not race with each other.
+// Writes the first `capacity` findings to out_findings and the number of all to *out_count. They
+// are those of racecheck in a run: `other` and `access` are the two sides, each with the bytes in
+// which they meet, or, of a shared line, its own bytes of the line. Making access.task a successor
+// of other.task mends it; such edges for any number of findings of one call never make a cycle.
+// other.task is the lower number, unless the graph has edges from higher to lower numbers.
+// Complete in this sense: a byte that two unordered tasks touch, one writing it, is in a finding
+// that does not share a line; a line of which two unordered tasks write different bytes has a
+// finding of some kind. Not every pair has one: when tasks a, b and c race for a byte, a-b and b-c
+// are told, a-c may not be. Neighbouring bytes of the same pair of arguments are one finding.
+// Arguments of one task do not race with each other.
 // Time: the sum, over all arguments, of the pieces of memory with different histories that an
 // argument covers (one for a tensor that is always used as a whole), with a question for each
 // earlier use since the last write; at worst O(tasks + edges) for each question.
@@ -85,8 +59,9 @@ struct pto_race {
 // own run), PTO_E_LIMIT (2^31 pointer arguments), PTO_E_NO_MEMORY, PTO_E_INTERRUPTED.
 PTO_API PTO_NODISCARD enum pto_status
 pto_graph_find_races(struct pto_graph *graph, struct pto_runner *runner,
-                     const struct pto_analysis_options *options, struct pto_race *out_races,
-                     size_t capacity, size_t *out_count, struct pto_error *err);
+                     const struct pto_analysis_options *options,
+                     struct pto_check_finding *out_findings, size_t capacity, size_t *out_count,
+                     struct pto_error *err);
 
 #ifdef __cplusplus
 }

@@ -46,8 +46,7 @@ from ._errors import (
     TaskFault,
 )
 from ._paths import DEVICE_PROGRAM_DIR
-from ._races import Race, RaceAccess, RaceList
-from ._report import CheckFinding, CoreResult, TaskAccess
+from ._report import CheckFinding, CoreResult, FindingList, TaskAccess
 
 __all__ = [
     "BackendUnavailable",
@@ -61,6 +60,7 @@ __all__ = [
     "DeviceTimeout",
     "Error",
     "FileError",
+    "FindingList",
     "Forked",
     "Graph",
     "GraphCycle",
@@ -75,9 +75,6 @@ __all__ = [
     "OrderFault",
     "OutOfMemory",
     "OutOfRange",
-    "Race",
-    "RaceAccess",
-    "RaceList",
     "RunnerFailed",
     "TaskAccess",
     "TaskFailed",

@@ -27,10 +27,8 @@ from ._errors import TaskFailed as TaskFailed
 from ._errors import TaskFault as TaskFault
 from ._paths import DEVICE_PROGRAM_DIR as DEVICE_PROGRAM_DIR
 from ._report import CheckFinding as CheckFinding
-from ._races import Race as Race
-from ._races import RaceAccess as RaceAccess
-from ._races import RaceList as RaceList
 from ._report import CoreResult as CoreResult
+from ._report import FindingList as FindingList
 from ._report import TaskAccess as TaskAccess
 
 __all__ = [
@@ -45,6 +43,7 @@ __all__ = [
     "DeviceTimeout",
     "Error",
     "FileError",
+    "FindingList",
     "Forked",
     "Graph",
     "GraphCycle",
@@ -59,9 +58,6 @@ __all__ = [
     "OrderFault",
     "OutOfMemory",
     "OutOfRange",
-    "Race",
-    "RaceAccess",
-    "RaceList",
     "RunnerFailed",
     "TaskAccess",
     "TaskFailed",

@@ -5,8 +5,7 @@ from typing import Literal, Optional, Sequence, SupportsFloat, SupportsIndex, Ty
 
 from typing_extensions import Buffer, Self
 
-from ._races import RaceList
-from ._report import CoreResult
+from ._report import CoreResult, FindingList
 
 __version__: str
 
@@ -27,7 +26,7 @@ class Graph:
     def redundant_edges(self) -> list[tuple[int, int]]: ...
     def find_races(
         self, runner: DeviceRunner, *, max_findings: SupportsIndex = 100
-    ) -> RaceList: ...
+    ) -> FindingList: ...
     def print_graph(self) -> None: ...
     def __len__(self) -> int: ...
 

@@ -5,12 +5,12 @@
 
 #include "tests/cts/cts.h"
 
-static struct pto_race races[64];
+static struct pto_check_finding found[64];
 
 static size_t find(struct pto_graph *graph, struct pto_runner *runner)
 {
     size_t count = 0;
-    CTS_OK(pto_graph_find_races(graph, runner, NULL, races, 64, &count, &cts_error));
+    CTS_OK(pto_graph_find_races(graph, runner, NULL, found, 64, &count, &cts_error));
     assert_in_range(count, 0, 64);
     return count;
 }
@@ -43,14 +43,16 @@ static void every_edge_counts(const struct cts_backend *backend)
             }
         }
         assert_int_equal(find(graph, runner), 1);
-        assert_int_equal(races[0].kind, PTO_RACE_BYTES);
-        assert_int_equal(races[0].first.task, edges[left_out][0]);
-        assert_int_equal(races[0].second.task, edges[left_out][1]);
-        assert_int_equal(races[0].first.writes, 1);
-        assert_int_equal(races[0].second.writes, 0);
-        assert_true(races[0].tensor == work.blocks[races[0].first.task + 2]);
-        assert_true(races[0].begin == 0 && races[0].end == 4000);
-        cts_edge(graph, races[0].first.task, races[0].second.task);
+        assert_int_equal(found[0].kind, PTO_CHECK_RACE);
+        assert_int_equal(found[0].shares_line, 0);
+        assert_int_equal(found[0].other.task, edges[left_out][0]);
+        assert_int_equal(found[0].access.task, edges[left_out][1]);
+        assert_int_equal(found[0].other.is_write, 1);
+        assert_int_equal(found[0].access.is_write, 0);
+        assert_true(found[0].tensor == work.blocks[found[0].other.task + 2]);
+        assert_true(found[0].tensor_bytes == 4000);
+        assert_true(found[0].access.begin == 0 && found[0].access.end == 4000);
+        cts_edge(graph, found[0].other.task, found[0].access.task);
         assert_int_equal(find(graph, runner), 0);
         pto_graph_destroy(graph);
     }
@@ -70,26 +72,28 @@ static void what_a_finding_says(const struct cts_backend *backend)
     add_task(graph, source + 64, source, out + 68, 8); // bytes 68..99
     add_task(graph, out, source, source + 300, 1);     // reads 0..3
     assert_int_equal(find(graph, runner), 2);
-    const struct pto_race *race = &races[0];
-    assert_int_equal(race->kind, PTO_RACE_BYTES);
-    assert_true(race->tensor == out && race->begin == 68 && race->end == 72);
-    assert_int_equal(race->first.task, 0);
-    assert_int_equal(race->first.func_id, CTS_ADD);
-    assert_int_equal(race->first.argument, 2);
-    assert_true(race->first.begin == 0 && race->first.end == 72);
-    assert_string_equal(race->first.kernel, "add");
-    assert_true(race->second.begin == 68 && race->second.end == 100);
-    race = &races[1];
-    assert_int_equal(race->second.task, 2);
-    assert_int_equal(race->second.argument, 0);
-    assert_true(race->second.writes == 0 && race->begin == 0 && race->end == 4);
+    const struct pto_check_finding *race = &found[0];
+    assert_true(race->kind == PTO_CHECK_RACE && race->shares_line == 0);
+    assert_true(race->tensor == out && race->tensor_bytes == 100);
+    assert_true(race->other.begin == 68 && race->other.end == 72);
+    assert_true(race->access.begin == 68 && race->access.end == 72);
+    assert_true(race->other.task == 0 && race->other.func_id == CTS_ADD && race->other.arg == 2);
+    assert_string_equal(race->other.kernel, "add");
+    race = &found[1];
+    assert_true(race->access.task == 2 && race->access.arg == 0 && race->access.is_write == 0);
+    assert_true(race->access.begin == 0 && race->access.end == 4);
+    assert_non_null(strstr(race->message, "racecheck: task 0 (kernel 'add', func_id 0, argument 2) "
+                                          "writes and task 2 (kernel 'add', func_id 0, argument 0) "
+                                          "reads bytes 0 to 3"));
 
-    // The same with 16 elements: now it is a line that they share, as far as the block goes.
+    // With 17 elements the two share a line, and each is told its bytes of it; with 16 nothing.
     const uint64_t fewer[] = {source, source, out, 17};
     CTS_OK(pto_graph_set_args(graph, 0, fewer, 4, &cts_error));
     assert_int_equal(find(graph, runner), 2);
-    assert_int_equal(races[0].kind, PTO_RACE_LINE);
-    assert_true(races[0].begin == 64 && races[0].end == 100);
+    assert_int_equal(found[0].shares_line, 1);
+    assert_true(found[0].other.begin == 64 && found[0].other.end == 68);
+    assert_true(found[0].access.begin == 68 && found[0].access.end == 100);
+    assert_non_null(strstr(found[0].message, "64-byte cache line"));
     const uint64_t line[] = {source, source, out, 16};
     CTS_OK(pto_graph_set_args(graph, 0, line, 4, &cts_error));
     assert_int_equal(find(graph, runner), 1);
@@ -112,7 +116,7 @@ static void refusals(const struct cts_backend *backend)
     CTS_FAILS(pto_graph_find_races(graph, NULL, NULL, NULL, 0, &count, &cts_error), PTO_E_ARGUMENT,
               "runner");
     CTS_FAILS(pto_graph_find_races(graph, runner, NULL, NULL, 1, &count, &cts_error),
-              PTO_E_ARGUMENT, "out_races");
+              PTO_E_ARGUMENT, "out_findings");
     CTS_FAILS(pto_graph_find_races(graph, runner, NULL, NULL, 0, NULL, &cts_error), PTO_E_ARGUMENT,
               "out_count");
     struct pto_analysis_options options = {.size = 1};
@@ -187,18 +191,18 @@ static void meanwhile(const struct cts_backend *backend)
     struct pto_analysis_options options = {
         .size = sizeof(options), .poll = stop, .poll_context = &visitor.asked};
     size_t count = 0;
-    CTS_FAILS(pto_graph_find_races(visitor.graph, runner, &options, races, 64, &count, &cts_error),
+    CTS_FAILS(pto_graph_find_races(visitor.graph, runner, &options, found, 64, &count, &cts_error),
               PTO_E_INTERRUPTED, "find_races");
     assert_true(visitor.asked == 1 && count == 0);
     visitor.asked = 0;
     options.poll = use_runner;
     options.poll_context = &visitor;
-    CTS_OK(pto_graph_find_races(visitor.graph, runner, &options, races, 64, &count, &cts_error));
+    CTS_OK(pto_graph_find_races(visitor.graph, runner, &options, found, 64, &count, &cts_error));
     // Each task but the first is told with the one before it, and what does not fit is counted.
     assert_int_equal(count, task_count - 1);
-    assert_int_equal(races[63].first.task, 63);
-    assert_int_equal(races[63].second.task, 64);
-    assert_string_equal(races[63].second.kernel, "add");
+    assert_int_equal(found[63].other.task, 63);
+    assert_int_equal(found[63].access.task, 64);
+    assert_string_equal(found[63].access.kernel, "add");
     assert_true(visitor.asked > 1);
     pto_graph_destroy(visitor.graph);
     cts_destroy(runner);

@@ -99,7 +99,7 @@ static void check_found(void)
         const struct pto_access *b = &accesses[one->second];
         assert_true(are_unordered(a->task, b->task));
         assert_true(one->begin < one->end);
-        if (one->kind == PTO_RACE_BYTES) {
+        if (!one->shares_line) {
             assert_true(a->writes || b->writes);
             assert_true(one->begin >= a->begin && one->end <= a->end);
             assert_true(one->begin >= b->begin && one->end <= b->end);
@@ -115,12 +115,12 @@ static void check_found(void)
             const struct pto_access *c = &accesses[other->first];
             const struct pto_access *d = &accesses[other->second];
             int is_same_pair = other->first == one->first && other->second == one->second;
-            assert_false(is_same_pair && (other->kind != one->kind ||
+            assert_false(is_same_pair && (other->shares_line != one->shares_line ||
                                           (other->begin <= one->end && one->begin <= other->end)));
             // Nor are bytes told for a task's read when they have been for another of its reads.
             assert_false(other->first == one->first && d->task == b->task && a->writes &&
-                         one->kind == PTO_RACE_BYTES && other->kind == PTO_RACE_BYTES &&
-                         c->writes && other->begin < one->end && one->begin < other->end);
+                         !one->shares_line && !other->shares_line && c->writes &&
+                         other->begin < one->end && one->begin < other->end);
         }
     }
 }
@@ -133,7 +133,7 @@ static void check_complete(void)
     memset(told_lines, 0, sizeof(told_lines));
     for (uint32_t i = 0; i < found_count; i++) {
         for (uint64_t at = found[i].begin; at < found[i].end; at++) {
-            told_bytes[at - base] |= found[i].kind == PTO_RACE_BYTES;
+            told_bytes[at - base] |= !found[i].shares_line;
             told_lines[(at - base) / LINE] = 1;
         }
     }
