@@ -4,14 +4,24 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/error.h"
 #include "host/written.h"
 
 #define LINE PTO_CACHE_LINE_SIZE
 #define ALL_BITS UINT64_MAX
-// Shadows that are cleared in place; a larger one is given back, and its pages come as zeros again.
+
+// Cells of larger blocks are mapped, for what is touched alone to take memory, and mapped anew for
+// each run instead of being cleared.
 #define CLEAR_BYTES_MAX 65536u
+
+#if !defined(MAP_ANONYMOUS)
+#define MAP_ANONYMOUS MAP_ANON
+#endif
+#if !defined(MAP_NORESERVE)
+#define MAP_NORESERVE 0
+#endif
 
 enum pto_status pto__checker_create(struct pto_checker **out, struct pto_error *err)
 {
@@ -32,12 +42,43 @@ enum pto_status pto__checker_create(struct pto_checker **out, struct pto_error *
     return PTO_OK;
 }
 
+static uint64_t line_count(const struct pto_check_block *block)
+{
+    return (block->size_bytes + LINE - 1) / LINE;
+}
+
+static uint64_t cell_bytes(const struct pto_check_block *block)
+{
+    return line_count(block) * LINE * sizeof(*block->cells);
+}
+
+static void make_cells(struct pto_check_block *block)
+{
+    uint64_t size_bytes = cell_bytes(block);
+    if (size_bytes <= CLEAR_BYTES_MAX) {
+        block->cells = calloc(1, size_bytes);
+        return;
+    }
+    void *mapping = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    block->cells = mapping != MAP_FAILED ? mapping : NULL;
+}
+
+static void drop_cells(struct pto_check_block *block)
+{
+    if (block->cells != NULL && cell_bytes(block) > CLEAR_BYTES_MAX) {
+        munmap(block->cells, cell_bytes(block));
+    } else {
+        free(block->cells);
+    }
+    block->cells = NULL;
+}
+
 static void drop_shadow(struct pto_check_block *block)
 {
     free(block->written);
-    free(block->cells);
     block->written = NULL;
-    block->cells = NULL;
+    drop_cells(block);
 }
 
 void pto__checker_destroy(struct pto_checker *checker)
@@ -53,11 +94,6 @@ void pto__checker_destroy(struct pto_checker *checker)
     free(checker->places);
     free(checker->keys);
     free(checker);
-}
-
-static uint64_t line_count(const struct pto_check_block *block)
-{
-    return (block->size_bytes + LINE - 1) / LINE;
 }
 
 static void count_all(struct pto_check_block *block)
@@ -171,14 +207,13 @@ void pto__checker_open_block(struct pto_checker *checker, struct pto_check_block
     if ((checker->kinds & PTO_CHECK_RACE) == 0 || block->run == checker->run) {
         return;
     }
-    uint64_t cells = line_count(block) * LINE;
     block->run = checker->run;
-    if (block->cells != NULL && cells * sizeof(*block->cells) <= CLEAR_BYTES_MAX) {
-        memset(block->cells, 0, cells * sizeof(*block->cells));
+    if (block->cells != NULL && cell_bytes(block) <= CLEAR_BYTES_MAX) {
+        memset(block->cells, 0, cell_bytes(block));
         return;
     }
-    free(block->cells);
-    block->cells = calloc(cells, sizeof(*block->cells));
+    drop_cells(block);
+    make_cells(block);
     checker->out_of_memory |= block->cells == NULL;
 }
 

@@ -21,6 +21,7 @@
 # PTO_DEVICE_SOURCE_DIR, the folder that holds abi/ and aicore/, and PTO_DEVICE_INCLUDE_DIR, the one
 # that holds pto/kernel.h, are set by find_package(pto_runtime); without it they are those of the
 # source tree that this file lies in. Properties keep them for callers in any folder.
+include(CheckCCompilerFlag)
 if(NOT PTO_DEVICE_SOURCE_DIR)
     get_filename_component(PTO_DEVICE_SOURCE_DIR "${CMAKE_CURRENT_LIST_DIR}/.." ABSOLUTE)
     set(PTO_DEVICE_INCLUDE_DIR "${PTO_DEVICE_SOURCE_DIR}/include")
@@ -87,6 +88,14 @@ function(pto_add_instrumented_kernels target sources)
         -fno-builtin-memcpy -fno-builtin-memmove -fno-builtin-memset
         $<$<C_COMPILER_ID:GNU>:-fno-tree-loop-distribute-patterns>
         "$<$<C_COMPILER_ID:GNU>:SHELL:-include \"${device_dir}/aicore/kernel_copies.h\">")
+    # Clang leaves out a read before a write of the same place unless asked.
+    if(CMAKE_C_COMPILER_ID MATCHES "Clang")
+        set(option "-mllvm -tsan-instrument-read-before-write=1")
+        check_c_compiler_flag("${option}" PTO_CAN_SHOW_READ_BEFORE_WRITE)
+        if(PTO_CAN_SHOW_READ_BEFORE_WRITE)
+            target_compile_options(${target} PRIVATE "SHELL:${option}")
+        endif()
+    endif()
     set(${sources} $<TARGET_OBJECTS:${target}> ${device_dir}/aicore/kernel_access.c PARENT_SCOPE)
 endfunction()
 
