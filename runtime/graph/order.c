@@ -74,12 +74,15 @@ static int find_path(struct pto_order *order, uint32_t before, uint32_t after)
         .order = order, .ends = {before, after}, .mark = pto__order_next_epoch(order)};
     push(&search, PTO_ORDER_ALONG, before);
     push(&search, PTO_ORDER_AGAINST, after);
+    int found = 0;
     while (search.counts[0] > 0 && search.counts[1] > 0) {
         if (expand(&search, search.costs[1] < search.costs[0])) {
-            return 1;
+            found = 1;
+            break;
         }
     }
-    return 0;
+    order->work += search.costs[0] + search.costs[1];
+    return found;
 }
 
 int pto__order_rank_before(struct pto_order *order, uint32_t before, uint32_t after)

@@ -36,25 +36,12 @@ static enum pto_status allocate_index(struct pto_order *order, struct pto_error 
     return complete ? PTO_OK : pto_fail_no_host_memory(err, "the order of the tasks", bytes);
 }
 
-static int has_backward_edge(const struct pto_csr *csr)
-{
-    for (uint32_t task = 0; task < csr->task_count; task++) {
-        for (uint32_t i = csr->begin[task]; i < csr->begin[task + 1]; i++) {
-            if (csr->successors[i] < task) {
-                return 1;
-            }
-        }
-    }
-    return 0;
-}
-
 // Tasks without unranked predecessors come one after the other (Kahn's algorithm); `tasks` is its
 // queue. Numbers in which a user built the graph are kept where possible: neighbours in them are
 // neighbours in the graph, mostly, and a search between two ranks stays between them.
-static void rank_tasks(struct pto_order *order, const struct pto_csr *csr)
+static void rank_tasks(struct pto_order *order, const struct pto_csr *csr, int in_order)
 {
     uint32_t queued = 0;
-    int in_order = !has_backward_edge(csr);
     for (uint32_t task = 0; task < csr->task_count; task++) {
         csr->nodes[task].scratch = csr->nodes[task].predecessor_count;
         if (in_order || csr->nodes[task].scratch == 0) {
@@ -152,27 +139,47 @@ static void visit(struct pto_order *order, enum pto_order_side side, uint32_t ro
     }
 }
 
+// Of each share of the ranks the task that the most pairs of edges meet in: many paths use it.
+static void choose_hubs(struct pto_order *order)
+{
+    const uint32_t *in = order->edges[PTO_ORDER_AGAINST].begin;
+    const uint32_t *out = order->edges[PTO_ORDER_ALONG].begin;
+    for (uint32_t hub = 0; hub < PTO_ORDER_HUB_COUNT; hub++) {
+        uint32_t begin = (uint32_t)((uint64_t)order->task_count * hub / PTO_ORDER_HUB_COUNT);
+        uint32_t end = (uint32_t)((uint64_t)order->task_count * (hub + 1) / PTO_ORDER_HUB_COUNT);
+        uint32_t best = begin;
+        uint64_t best_pairs = 0;
+        for (uint32_t rank = begin; rank < end; rank++) {
+            uint64_t pairs = (uint64_t)(in[rank + 1] - in[rank]) * (out[rank + 1] - out[rank]);
+            if (pairs > best_pairs) {
+                best = rank;
+                best_pairs = pairs;
+            }
+        }
+        if (begin < end) {
+            order->nodes[best].labels[PTO_ORDER_ALONG].hubs = UINT64_C(1) << hub;
+            order->nodes[best].labels[PTO_ORDER_AGAINST].hubs = UINT64_C(1) << hub;
+        }
+    }
+}
+
+// Levels and hubs: what depends on all that leads to a task.
 static void find_levels(struct pto_order *order, enum pto_order_side side)
 {
     const struct pto_order_edges *from = &order->edges[1 - side];
     for (uint32_t i = 0; i < order->task_count; i++) {
         uint32_t rank = side == PTO_ORDER_ALONG ? i : order->task_count - 1 - i;
-        uint32_t level = 0;
+        struct pto_order_label *label = &order->nodes[rank].labels[side];
         for (uint32_t edge = from->begin[rank]; edge < from->begin[rank + 1]; edge++) {
-            uint32_t above = order->nodes[from->adjacent[edge]].labels[side].level + 1;
-            level = above > level ? above : level;
+            const struct pto_order_label *above = &order->nodes[from->adjacent[edge]].labels[side];
+            label->level = above->level + 1 > label->level ? above->level + 1 : label->level;
+            label->hubs |= above->hubs;
         }
-        order->nodes[rank].labels[side].level = level;
     }
 }
 
-static enum pto_status fail_interrupted(struct pto_error *err)
-{
-    return pto_fail(err, PTO_E_INTERRUPTED, "stopped at the caller's wish");
-}
-
 static enum pto_status label_tasks(struct pto_order *order, enum pto_order_side side,
-                                   struct pto_poll *poll, struct pto_error *err)
+                                   struct pto_work_poll *poll, struct pto_error *err)
 {
     uint32_t posted = 0;
     find_levels(order, side);
@@ -183,25 +190,27 @@ static enum pto_status label_tasks(struct pto_order *order, enum pto_order_side 
         if (order->nodes[rank].labels[side].post == 0) {
             visit(order, side, rank, &posted);
         }
-        if (poll != NULL && pto__poll(poll, posted - before + 1)) {
-            return fail_interrupted(err);
+        enum pto_status status = pto__poll(poll, posted - before + 1, err);
+        if (status != PTO_OK) {
+            return status;
         }
     }
     return PTO_OK;
 }
 
-static enum pto_status build(struct pto_order *order, const struct pto_csr *csr,
-                             struct pto_poll *poll, struct pto_error *err)
+static enum pto_status build(struct pto_order *order, const struct pto_csr *csr, int in_order,
+                             struct pto_work_poll *poll, struct pto_error *err)
 {
     enum pto_status status = allocate_index(order, err);
     if (status != PTO_OK) {
         return status;
     }
-    rank_tasks(order, csr);
+    rank_tasks(order, csr, in_order);
     copy_edges(order, csr);
     // There and back again, so that both lists of neighbours are ascending.
     turn_edges(order->task_count, &order->edges[PTO_ORDER_ALONG], &order->edges[PTO_ORDER_AGAINST]);
     turn_edges(order->task_count, &order->edges[PTO_ORDER_AGAINST], &order->edges[PTO_ORDER_ALONG]);
+    choose_hubs(order);
     for (uint32_t side = 0; side < 2 && status == PTO_OK; side++) {
         status = label_tasks(order, (enum pto_order_side)side, poll, err);
     }
@@ -209,7 +218,7 @@ static enum pto_status build(struct pto_order *order, const struct pto_csr *csr,
     return status;
 }
 
-enum pto_status pto__order_create(const struct pto_graph *graph, struct pto_poll *poll,
+enum pto_status pto__order_create(const struct pto_graph *graph, struct pto_work_poll *poll,
                                   struct pto_order **out_order, struct pto_error *err)
 {
     *out_order = NULL;
@@ -231,7 +240,7 @@ enum pto_status pto__order_create(const struct pto_graph *graph, struct pto_poll
     if (status == PTO_OK) {
         order->task_count = csr.task_count;
         order->edge_count = csr.edge_count;
-        status = build(order, &csr, poll, err);
+        status = build(order, &csr, !graph->has_backward_edge, poll, err);
     }
     pto__csr_fini(&csr);
     if (status != PTO_OK) {

@@ -110,7 +110,8 @@ enum pto_status pto__checks_prepare(struct pto_runner *runner, const struct pto_
                                     const struct pto_run_options *options, uint32_t kinds,
                                     struct pto_order **out_order, struct pto_error *err)
 {
-    struct pto_poll poll = {.function = options->poll, .context = options->poll_context};
+    struct pto_work_poll poll = {
+        .operation = "run", .function = options->poll, .context = options->poll_context};
     struct pto_ledger_block freed[PTO_CHECK_FREED_MAX];
     struct pto_check_setup setup = {
         .kinds = kinds,

@@ -29,6 +29,8 @@ const char *const pto__py_parameter_names[PARAMETER_COUNT] = {
     [PARAMETER_HOST_DATA] = "host_data",
     [PARAMETER_GRAPH] = "graph",
     [PARAMETER_LAUNCH_AICPU_NUM] = "launch_aicpu_num",
+    [PARAMETER_RUNNER] = "runner",
+    [PARAMETER_MAX_FINDINGS] = "max_findings",
 };
 
 static const char *name_of(enum parameter parameter)

@@ -38,8 +38,8 @@ static PyObject *access_tuple(const struct pto_check_access *access)
                        : NULL;
 }
 
-static PyObject *make_finding(const struct module_state *state,
-                              const struct pto_check_finding *finding)
+PyObject *pto__py_make_finding(const struct module_state *state,
+                               const struct pto_check_finding *finding)
 {
     PyObject *access = access_tuple(&finding->access);
     PyObject *other = access != NULL ? access_tuple(&finding->other) : NULL;
@@ -61,7 +61,7 @@ static PyObject *make_findings(const struct module_state *state,
 {
     PyObject *tuple = state->make_finding != NULL ? PyTuple_New((Py_ssize_t)findings->count) : NULL;
     for (size_t i = 0; tuple != NULL && i < findings->count; i++) {
-        PyObject *finding = make_finding(state, &findings->items[i]);
+        PyObject *finding = pto__py_make_finding(state, &findings->items[i]);
         if (finding == NULL || PyTuple_SetItem(tuple, (Py_ssize_t)i, finding) != 0) {
             Py_CLEAR(tuple);
         }

@@ -70,6 +70,8 @@ enum parameter {
     PARAMETER_GRAPH,
     PARAMETER_LAUNCH_AICPU_NUM,
     PARAMETER_CHECK,
+    PARAMETER_RUNNER,
+    PARAMETER_MAX_FINDINGS,
     PARAMETER_COUNT,
 };
 
@@ -81,6 +83,7 @@ struct module_state {
     PyObject *core_result;    // pto_runtime._report.CoreResult
     PyObject *format_cores;   // pto_runtime._report.format_cores
     PyObject *make_finding;   // pto_runtime._report.make_finding
+    PyObject *finding_list;   // pto_runtime._report.FindingList
     PyObject *search_dir;     // bytes: where relative paths of device programs are tried second
     PyObject *parameters[PARAMETER_COUNT];
 };
@@ -109,6 +112,11 @@ struct runner_object {
 int pto__py_add_graph_type(PyObject *module, struct module_state *state);
 int pto__py_add_runner_type(PyObject *module, struct module_state *state);
 
+// graph_analysis.c: the graph type's parts that take long.
+PyObject *pto__py_graph_redundant_edges(PyObject *self, PyObject *unused);
+PyObject *pto__py_graph_find_races(PyObject *self, PyObject *const *args, Py_ssize_t arg_count,
+                                   PyObject *keywords);
+
 // runner_info.c: the runner type's parts that only look.
 extern PyGetSetDef pto__py_runner_properties[];
 PyObject *pto__py_runner_repr(PyObject *self);
@@ -122,6 +130,10 @@ struct module_state *pto__py_type_state(PyTypeObject *type, destructor dealloc);
 // Refuses arguments to a constructor that takes none. A subclass may define an __init__ that does.
 int pto__py_check_no_arguments(PyTypeObject *type, PyTypeObject *own_type, PyObject *args,
                                PyObject *keywords);
+
+// A pto_poll_function: runs signal handlers, so that Ctrl-C ends a long call. The context is the
+// place of the thread state that the call saved; only the main thread has signals to handle.
+int pto__py_poll_signals(void *context);
 
 // Writes an object's text to sys.stdout, or nowhere when that is None. 0, or -1 with an exception.
 int pto__py_print(PyObject *text);
@@ -145,6 +157,9 @@ struct pto_py_findings {
 // A pto_finding_function whose context is a struct pto_py_findings *.
 void pto__py_collect_finding(void *context, const struct pto_check_finding *finding,
                              uint64_t remaining);
+// One finding as a CheckFinding; NULL with an exception.
+PyObject *pto__py_make_finding(const struct module_state *state,
+                               const struct pto_check_finding *finding);
 // Gives the exception that is set the attributes findings and more_findings.
 void pto__py_attach_findings(const struct module_state *state,
                              const struct pto_py_findings *findings);

@@ -261,23 +261,12 @@ static PyObject *runner_copy_from_device(PyObject *self, PyObject *const *args,
     return finish(runner, op, status, &err);
 }
 
-// A pto_poll_function: runs signal handlers, so that Ctrl-C ends a run. The context is the place of
-// the thread state that run() saved; only the main thread has signals to handle.
-static int poll_signals(void *context)
-{
-    PyThreadState **saved = context;
-    PyEval_RestoreThread(*saved);
-    int interrupted = PyErr_CheckSignals() != 0;
-    *saved = PyEval_SaveThread();
-    return interrupted;
-}
-
 static enum pto_status run_without_gil(struct runner_object *runner, struct pto_graph *graph,
                                        struct pto_run_options *options, struct pto_error *err)
 {
     PyThreadState *saved = PyEval_SaveThread();
     options->size = sizeof(*options);
-    options->poll = poll_signals;
+    options->poll = pto__py_poll_signals;
     options->poll_context = &saved;
     enum pto_status status = pto_runner_run(runner->runner, graph, options, err);
     PyEval_RestoreThread(saved);

@@ -27,7 +27,7 @@ TEXT_NAMES = {"Makefile", ".gitignore", ".clang-format", "run"}
 SPDX = "SPDX-License-Identifier: Apache-2.0"
 
 # What each folder under runtime/ may include, besides its own files and the system's headers.
-PUBLIC = {"pto/graph.h", "pto/pto.h", "pto/runner.h", "pto/status.h"}
+PUBLIC = {"pto/analysis.h", "pto/graph.h", "pto/pto.h", "pto/runner.h", "pto/status.h"}
 INCLUDES = {
     "abi": set(),
     "include": {"abi"},

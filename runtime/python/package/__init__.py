@@ -46,7 +46,7 @@ from ._errors import (
     TaskFault,
 )
 from ._paths import DEVICE_PROGRAM_DIR
-from ._report import CheckFinding, CoreResult, TaskAccess
+from ._report import CheckFinding, CoreResult, FindingList, TaskAccess
 
 __all__ = [
     "BackendUnavailable",
@@ -60,6 +60,7 @@ __all__ = [
     "DeviceTimeout",
     "Error",
     "FileError",
+    "FindingList",
     "Forked",
     "Graph",
     "GraphCycle",

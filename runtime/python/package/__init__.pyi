@@ -28,6 +28,7 @@ from ._errors import TaskFault as TaskFault
 from ._paths import DEVICE_PROGRAM_DIR as DEVICE_PROGRAM_DIR
 from ._report import CheckFinding as CheckFinding
 from ._report import CoreResult as CoreResult
+from ._report import FindingList as FindingList
 from ._report import TaskAccess as TaskAccess
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "DeviceTimeout",
     "Error",
     "FileError",
+    "FindingList",
     "Forked",
     "Graph",
     "GraphCycle",

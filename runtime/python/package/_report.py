@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a core reported, the table of it, and what the checks of a run found."""
 
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import Any, Iterable, List, NamedTuple, Optional, Tuple
 
 
 class CoreResult(NamedTuple):
@@ -85,6 +85,28 @@ class CheckFinding(NamedTuple):
 
     def __str__(self) -> str:
         return self.message
+
+
+class FindingList(List[CheckFinding]):
+    """What find_races() found: a list of CheckFinding.
+
+    more_findings: how many there were beyond max_findings.
+    """
+
+    more_findings: int
+
+    def __init__(self, findings: Iterable[CheckFinding] = (), more_findings: int = 0) -> None:
+        super().__init__(findings)
+        self.more_findings = more_findings
+
+    def __bool__(self) -> bool:
+        return len(self) > 0 or self.more_findings > 0
+
+    def __str__(self) -> str:
+        lines = [str(finding) for finding in self]
+        if self.more_findings:
+            lines.append(f"and {self.more_findings} more")
+        return "\n".join(lines) or "no findings"
 
 
 _CHECKS = {1: "memcheck", 2: "initcheck", 4: "racecheck"}
