@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Accessors of the native simulator. All agents are threads of one coherent machine, so cache
 // operations mean nothing, and the order that barriers give on the device is given by acquire and
-// release. The simulator's work hints live here too.
+// release. The simulator's work hints live here too. Its checks of kernels (PTO_TARGET_CHECK) want
+// to know which task a core runs.
 #ifndef PTO_ABI_ACCESS_NATIVE_H
 #define PTO_ABI_ACCESS_NATIVE_H
 
@@ -9,6 +10,7 @@
 #include <time.h>
 
 #include "abi/access_peer.h"
+#include "abi/check.h"
 #include "abi/launch.h"
 
 static inline uint32_t pto_cpu_load(const uint32_t *word)
@@ -105,6 +107,11 @@ static inline uint64_t pto_cpu_take_completed(uint64_t hints, uint32_t word, uin
     return pto_hint_clear(shared, &shared->words[word].completed, cores) & cores;
 }
 
+static inline void pto_cpu_prefetch(const void *address)
+{
+    __builtin_prefetch(address);
+}
+
 static inline uint64_t pto_cpu_clock_ns(void)
 {
     struct timespec now;
@@ -176,6 +183,20 @@ static inline void pto_core_pause(void)
     sched_yield();
 }
 
+#if defined(PTO_TARGET_CHECK)
+static inline void pto_core_task_begin(uint32_t task)
+{
+    if (pto__check_hooks != NULL) {
+        pto__check_hooks->task(pto__check_hooks, task);
+    }
+}
+
+static inline void pto_core_task_end(uint32_t task)
+{
+    (void)task;
+    pto_core_task_begin(PTO_NO_TASK);
+}
+#else
 static inline void pto_core_task_begin(uint32_t task)
 {
     (void)task;
@@ -185,6 +206,7 @@ static inline void pto_core_task_end(uint32_t task)
 {
     (void)task;
 }
+#endif
 
 static inline void pto_core_ring(uint64_t hints, uint32_t core)
 {

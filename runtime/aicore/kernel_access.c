@@ -1,23 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shows the explorer every load and store of a kernel.
+// Shows every load and store of a kernel, in the builds for the explorer and for the simulator's
+// checks.
 //
-// The explorer's build compiles kernels with -fsanitize=thread, which puts a call before each
-// access, and links them with the functions here instead of a sanitizer's. Kernels stay as they
-// are. Names and signatures are those that GCC and Clang call. An access by a function of the C
-// library is not seen; kernels of an NPU have no C library.
-#include "abi/access_explore.h"
+// They compile kernels with -fsanitize=thread, which puts a call before each access, and link them
+// with the functions here instead of a sanitizer's. Kernels stay as they are. Names and signatures
+// are those that GCC and Clang call. Of the functions of the C library, those in kernel_libc.c are
+// seen; kernels of an NPU have no C library.
+#include "aicore/kernel_access.h"
 
 #define EXPORT_NOTHING __attribute__((visibility("hidden")))
-
-static inline void kernel_read(const void *address, uint64_t size_bytes)
-{
-    pto__explore_do(PTO_EXPLORE_HERE(KERNEL_READ, ""), address, size_bytes);
-}
-
-static inline void kernel_write(const void *address, uint64_t size_bytes)
-{
-    pto__explore_do(PTO_EXPLORE_HERE(KERNEL_WRITE, ""), address, size_bytes);
-}
 
 #define ACCESS(name, function, size)                  \
     EXPORT_NOTHING void __tsan_##name(void *address); \
@@ -27,25 +18,25 @@ static inline void kernel_write(const void *address, uint64_t size_bytes)
     }
 
 #define ACCESSES(size)                                                    \
-    ACCESS(read##size, kernel_read, size)                                 \
-    ACCESS(write##size, kernel_write, size)                               \
-    ACCESS(unaligned_read##size, kernel_read, size)                       \
-    ACCESS(unaligned_write##size, kernel_write, size)                     \
-    ACCESS(volatile_read##size, kernel_read, size)                        \
-    ACCESS(volatile_write##size, kernel_write, size)                      \
-    ACCESS(unaligned_volatile_read##size, kernel_read, size)              \
-    ACCESS(unaligned_volatile_write##size, kernel_write, size)            \
+    ACCESS(read##size, pto__kernel_read, size)                            \
+    ACCESS(write##size, pto__kernel_write, size)                          \
+    ACCESS(unaligned_read##size, pto__kernel_read, size)                  \
+    ACCESS(unaligned_write##size, pto__kernel_write, size)                \
+    ACCESS(volatile_read##size, pto__kernel_read, size)                   \
+    ACCESS(volatile_write##size, pto__kernel_write, size)                 \
+    ACCESS(unaligned_volatile_read##size, pto__kernel_read, size)         \
+    ACCESS(unaligned_volatile_write##size, pto__kernel_write, size)       \
     EXPORT_NOTHING void __tsan_read_write##size(void *address);           \
     void __tsan_read_write##size(void *address)                           \
     {                                                                     \
-        kernel_read(address, size);                                       \
-        kernel_write(address, size);                                      \
+        pto__kernel_read(address, size);                                  \
+        pto__kernel_write(address, size);                                 \
     }                                                                     \
     EXPORT_NOTHING void __tsan_unaligned_read_write##size(void *address); \
     void __tsan_unaligned_read_write##size(void *address)                 \
     {                                                                     \
-        kernel_read(address, size);                                       \
-        kernel_write(address, size);                                      \
+        pto__kernel_read(address, size);                                  \
+        pto__kernel_write(address, size);                                 \
     }
 
 // The compilers call these names and no others, reserved though they are.
@@ -79,42 +70,46 @@ void __tsan_func_exit(void)
 
 void __tsan_read_range(void *address, uint64_t size_bytes)
 {
-    kernel_read(address, size_bytes);
+    pto__kernel_read(address, size_bytes);
 }
 
 void __tsan_write_range(void *address, uint64_t size_bytes)
 {
-    kernel_write(address, size_bytes);
+    pto__kernel_write(address, size_bytes);
 }
 
 void *__tsan_memcpy(void *to, const void *from, uint64_t size_bytes)
 {
-    kernel_read(from, size_bytes);
-    kernel_write(to, size_bytes);
+    pto__kernel_read(from, size_bytes);
+    pto__kernel_write(to, size_bytes);
     return __builtin_memcpy(to, from, size_bytes);
 }
 
 void *__tsan_memmove(void *to, const void *from, uint64_t size_bytes)
 {
-    kernel_read(from, size_bytes);
-    kernel_write(to, size_bytes);
+    pto__kernel_read(from, size_bytes);
+    pto__kernel_write(to, size_bytes);
     return __builtin_memmove(to, from, size_bytes);
 }
 
 void *__tsan_memset(void *to, int value, uint64_t size_bytes)
 {
-    kernel_write(to, size_bytes);
+    pto__kernel_write(to, size_bytes);
     return __builtin_memset(to, value, size_bytes);
 }
 
-// Atomic operations are made as they are and not shown: an NPU's cores have none on memory, so only
-// kernels that test the simulator use them.
+// An NPU's cores have no atomic operations on memory, so only kernels that test the simulator use
+// them.
+#define SHOW(word, access) pto__kernel_atomic((word), sizeof(*(word)), (access))
+#define READ_WRITE (PTO_SHOW_READ | PTO_SHOW_WRITE)
+
 #define ATOMIC_FETCH(bits, type, operation)                                               \
     EXPORT_NOTHING type __tsan_atomic##bits##_fetch_##operation(type *word, type operand, \
                                                                 int order);               \
     type __tsan_atomic##bits##_fetch_##operation(type *word, type operand, int order)     \
     {                                                                                     \
         (void)order;                                                                      \
+        SHOW(word, READ_WRITE);                                                           \
         return __atomic_fetch_##operation(word, operand, __ATOMIC_SEQ_CST);               \
     }
 
@@ -126,6 +121,7 @@ void *__tsan_memset(void *to, int value, uint64_t size_bytes)
     {                                                                                              \
         (void)order;                                                                               \
         (void)failure_order;                                                                       \
+        SHOW(word, READ_WRITE);                                                                    \
         return __atomic_compare_exchange_n(word, expected, wanted, 0, __ATOMIC_SEQ_CST,            \
                                            __ATOMIC_SEQ_CST);                                      \
     }
@@ -151,18 +147,21 @@ void *__tsan_memset(void *to, int value, uint64_t size_bytes)
     type __tsan_atomic##bits##_exchange(type *word, type value, int order)                  \
     {                                                                                       \
         (void)order;                                                                        \
+        SHOW(word, READ_WRITE);                                                             \
         return __atomic_exchange_n(word, value, __ATOMIC_SEQ_CST);                          \
     }                                                                                       \
     EXPORT_NOTHING type __tsan_atomic##bits##_load(const type *word, int order);            \
     type __tsan_atomic##bits##_load(const type *word, int order)                            \
     {                                                                                       \
         (void)order;                                                                        \
+        SHOW(word, PTO_SHOW_READ);                                                          \
         return __atomic_load_n(word, __ATOMIC_SEQ_CST);                                     \
     }                                                                                       \
     EXPORT_NOTHING void __tsan_atomic##bits##_store(type *word, type value, int order);     \
     void __tsan_atomic##bits##_store(type *word, type value, int order)                     \
     {                                                                                       \
         (void)order;                                                                        \
+        SHOW(word, PTO_SHOW_WRITE);                                                         \
         __atomic_store_n(word, value, __ATOMIC_SEQ_CST);                                    \
     }
 

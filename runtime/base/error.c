@@ -38,6 +38,7 @@ const char *pto_status_name(enum pto_status status)
     case PTO_E_DEVICE: return "PTO_E_DEVICE";
     case PTO_E_INTERNAL: return "PTO_E_INTERNAL";
     case PTO_E_ORDER: return "PTO_E_ORDER";
+    case PTO_E_CHECK: return "PTO_E_CHECK";
     }
     return "PTO_E_UNKNOWN";
 }

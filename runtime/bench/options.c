@@ -38,6 +38,9 @@ static const char usage[] =
     "  --memory         bytes and time from 10^4 to --tasks (10^7) tasks (pto_bench)\n"
     "  --kernels        the built-in kernels beside tuned loops (pto_bench)\n"
     "  --copies         copies to and from the device beside memcpy (pto_bench)\n"
+    "  --analysis       redundant edges and races without a run, from 10^4 to --tasks (10^6) "
+    "tasks\n"
+    "                   (pto_bench)\n"
     "  --idle SECONDS   processor time of an initialised runner that does nothing (pto_bench)\n"
     "  --describe       print how this program was compiled\n";
 
@@ -101,7 +104,7 @@ static bool parse_flag(struct bench_options *options, const char *name)
     } modes[] = {
         {"--metg", BENCH_MODE_METG},         {"--memory", BENCH_MODE_MEMORY},
         {"--kernels", BENCH_MODE_KERNELS},   {"--copies", BENCH_MODE_COPIES},
-        {"--describe", BENCH_MODE_DESCRIBE},
+        {"--analysis", BENCH_MODE_ANALYSIS}, {"--describe", BENCH_MODE_DESCRIBE},
     };
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
         if (strcmp(name, modes[i].name) == 0) {

@@ -298,6 +298,7 @@ static int run_other_mode(const struct bench_options *options)
     case BENCH_MODE_MEMORY: return bench_pto_memory(options);
     case BENCH_MODE_KERNELS: return bench_pto_kernels(options);
     case BENCH_MODE_COPIES: return bench_pto_copies(options);
+    case BENCH_MODE_ANALYSIS: return bench_pto_analysis(options);
     case BENCH_MODE_IDLE: return bench_pto_idle(options);
     case BENCH_MODE_RUN:
     case BENCH_MODE_METG:

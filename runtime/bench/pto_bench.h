@@ -28,6 +28,7 @@ bool bench_pto_compile(struct pto_graph *graph, double *out_ns, uint64_t *out_si
 int bench_pto_memory(const struct bench_options *options);
 int bench_pto_kernels(const struct bench_options *options);
 int bench_pto_copies(const struct bench_options *options);
+int bench_pto_analysis(const struct bench_options *options);
 int bench_pto_idle(const struct bench_options *options);
 
 #endif // PTO_BENCH_PTO_BENCH_H

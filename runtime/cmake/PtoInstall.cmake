@@ -14,7 +14,11 @@ install(TARGETS pto_runtime pto_runtime_static EXPORT pto_runtimeTargets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} ${part})
 install(TARGETS aicpu_graph_kernel aicpu_graph_kernel_explore
         LIBRARY DESTINATION ${PTO_PROGRAM_DIR}/aicpu ${part})
-install(TARGETS aicore_kernel aicore_kernel_explore
+set(kernel_programs aicore_kernel aicore_kernel_explore)
+if(TARGET aicore_kernel_check)
+    list(APPEND kernel_programs aicore_kernel_check)
+endif()
+install(TARGETS ${kernel_programs}
         LIBRARY DESTINATION ${PTO_PROGRAM_DIR}/aicore ${part})
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/pto DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} ${part}

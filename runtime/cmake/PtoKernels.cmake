@@ -13,12 +13,15 @@
 # the built-in add, add_scalar and mul are in it only if aicore/kernels.c is among the sources.
 # Two kernels with one func_id are found by the runner's init, which names both.
 #
-# The target <target>_explore makes the explorer's build of the same sources, in the same folder:
-# kernel_explore.o for kernel.o, and <name>_explore for a name without an extension.
+# The targets <target>_explore and <target>_check make two more builds of the same sources, in the
+# same folder: kernel_explore.o for the explorer, kernel_check.o for the simulator's checks (run
+# with check=, or PTO_CHECK), with _explore and _check put before the extension of any other name.
+# Checks need Linux, GCC or Clang, and no sanitizer; elsewhere there is no kernel_check.o.
 #
 # PTO_DEVICE_SOURCE_DIR, the folder that holds abi/ and aicore/, and PTO_DEVICE_INCLUDE_DIR, the one
 # that holds pto/kernel.h, are set by find_package(pto_runtime); without it they are those of the
 # source tree that this file lies in. Properties keep them for callers in any folder.
+include(CheckCCompilerFlag)
 if(NOT PTO_DEVICE_SOURCE_DIR)
     get_filename_component(PTO_DEVICE_SOURCE_DIR "${CMAKE_CURRENT_LIST_DIR}/.." ABSOLUTE)
     set(PTO_DEVICE_INCLUDE_DIR "${PTO_DEVICE_SOURCE_DIR}/include")
@@ -67,22 +70,42 @@ function(pto_add_kernel_program program file_name)
     target_link_libraries(${program} PRIVATE ${arg_LINK_LIBRARIES})
 endfunction()
 
-# The explorer's program. The kernels' own loads and stores are shown to the explorer as well, see
-# aicore/kernel_access.c: the compiler's part of -fsanitize=thread, without its library. That cannot
-# be combined with other sanitizers.
-function(pto_add_explorer_program program file_name)
-    get_property(device_dir GLOBAL PROPERTY PTO_DEVICE_SOURCE_DIR)
-    if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang" AND NOT PTO_SANITIZE AND
-       NOT "${CMAKE_C_FLAGS} ${arg_COMPILE_OPTIONS}" MATCHES "-fsanitize")
-        add_library(${program}_kernels OBJECT ${arg_SOURCES})
-        pto_kernel_options(${program}_kernels)
-        target_compile_options(${program}_kernels PRIVATE -fsanitize=thread)
-        pto_add_kernel_program(${program} "${file_name}"
-            $<TARGET_OBJECTS:${program}_kernels> ${device_dir}/aicore/kernel_access.c)
-    else()
-        pto_add_kernel_program(${program} "${file_name}" ${arg_SOURCES})
+# Kernels that show their own loads and stores: the compiler's part of -fsanitize=thread, without
+# its library, in whose place is aicore/kernel_access.c. Other sanitizers exclude it.
+# *sources: what a program takes in place of the kernels' sources; empty where it cannot be done.
+function(pto_add_instrumented_kernels target sources)
+    set(${sources} "" PARENT_SCOPE)
+    if(NOT CMAKE_C_COMPILER_ID MATCHES "GNU|Clang" OR PTO_SANITIZE OR
+       "${CMAKE_C_FLAGS} ${arg_COMPILE_OPTIONS}" MATCHES "-fsanitize")
+        return()
     endif()
-    target_compile_definitions(${program} PRIVATE PTO_TARGET_EXPLORE)
+    get_property(device_dir GLOBAL PROPERTY PTO_DEVICE_SOURCE_DIR)
+    add_library(${target} OBJECT ${arg_SOURCES})
+    set_target_properties(${target} PROPERTIES PTO_INSTRUMENTED ON)
+    pto_kernel_options(${target})
+    # Copies stay calls, which can be shown; compilers expand some of them after instrumenting.
+    target_compile_options(${target} PRIVATE -fsanitize=thread -U_FORTIFY_SOURCE
+        -fno-builtin-memcpy -fno-builtin-memmove -fno-builtin-memset
+        $<$<C_COMPILER_ID:GNU>:-fno-tree-loop-distribute-patterns>
+        "$<$<C_COMPILER_ID:GNU>:SHELL:-include \"${device_dir}/aicore/kernel_copies.h\">")
+    # Clang leaves out a read before a write of the same place unless asked.
+    if(CMAKE_C_COMPILER_ID MATCHES "Clang")
+        set(option "-mllvm -tsan-instrument-read-before-write=1")
+        check_c_compiler_flag("${option}" PTO_CAN_SHOW_READ_BEFORE_WRITE)
+        if(PTO_CAN_SHOW_READ_BEFORE_WRITE)
+            target_compile_options(${target} PRIVATE "SHELL:${option}")
+        endif()
+    endif()
+    set(${sources} $<TARGET_OBJECTS:${target}> ${device_dir}/aicore/kernel_access.c PARENT_SCOPE)
+endfunction()
+
+# Leads a program's calls of the C library's copying functions to aicore/kernel_libc.c.
+function(pto_show_copies program)
+    get_property(device_dir GLOBAL PROPERTY PTO_DEVICE_SOURCE_DIR)
+    target_sources(${program} PRIVATE ${device_dir}/aicore/kernel_libc.c)
+    foreach(name memcpy memmove memset __memcpy_chk __memmove_chk __memset_chk)
+        target_link_options(${program} PRIVATE "LINKER:--wrap=${name}")
+    endforeach()
 endfunction()
 
 function(pto_add_kernels target)
@@ -105,7 +128,23 @@ function(pto_add_kernels target)
     get_filename_component(stem "${name}" NAME_WLE)
     get_filename_component(extension "${name}" LAST_EXT)
     pto_add_kernel_program(${target} "${name}" ${arg_SOURCES})
-    pto_add_explorer_program(${target}_explore "${stem}_explore${extension}")
-    # Whoever builds or depends on the one gets the other.
+    pto_add_instrumented_kernels(${target}_instrumented instrumented)
+    if(instrumented)
+        set(explore_sources ${instrumented})
+    else()
+        set(explore_sources ${arg_SOURCES})
+    endif()
+    pto_add_kernel_program(${target}_explore "${stem}_explore${extension}" ${explore_sources})
+    target_compile_definitions(${target}_explore PRIVATE PTO_TARGET_EXPLORE)
+    # Whoever builds or depends on the one gets the others.
     add_dependencies(${target} ${target}_explore)
+    if(instrumented AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+        get_property(device_dir GLOBAL PROPERTY PTO_DEVICE_SOURCE_DIR)
+        pto_add_kernel_program(${target}_check "${stem}_check${extension}"
+            ${instrumented} ${device_dir}/aicore/kernel_check.c)
+        target_compile_definitions(${target}_check PRIVATE PTO_TARGET_CHECK)
+        pto_show_copies(${target}_explore)
+        pto_show_copies(${target}_check)
+        add_dependencies(${target} ${target}_check)
+    endif()
 endfunction()

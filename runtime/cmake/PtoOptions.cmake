@@ -46,9 +46,11 @@ if(PTO_SANITIZE)
         $<$<CONFIG:Debug>:-O1>)
     target_link_options(pto_options INTERFACE -fsanitize=${PTO_SANITIZE})
 else()
-    # Some compilers define a level of their own, hence the undefinition.
+    # Some compilers define a level of their own, hence the undefinition. Instrumented kernels show
+    # calls of the plain functions, see PtoKernels.cmake.
+    set(plain "$<BOOL:$<TARGET_PROPERTY:PTO_INSTRUMENTED>>")
     target_compile_options(pto_options INTERFACE
-        "$<${optimised}:SHELL:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2>")
+        "$<$<AND:${optimised},$<NOT:${plain}>>:SHELL:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2>")
 endif()
 
 # A module that lacks a symbol should fail to link here, not to load there. The sanitizers' run

@@ -191,6 +191,7 @@ const struct pto_backend_ops pto__explore_backend = {
     .aicore_symbols = aicore_symbols,
     .core_count_min = 1,
     .core_count_max = PTO_EXPLORE_CORE_MAX,
+    .checks = PTO_CHECK_MEMORY | PTO_CHECK_INIT | PTO_CHECK_RACE | PTO_CHECK_STALE,
     .open = open_device,
     .close = close_device,
     .allocate = allocate,

@@ -62,6 +62,7 @@ struct pto_explore_finding {
     const struct pto_explore_site *other_site;
     uint32_t line; // the model's, and the word in it
     uint32_t word;
+    uint64_t bytes; // BOUNDS: of the access, which begins `word` bytes into the arena's line `line`
     uint32_t step;
     uint32_t task;
     uint32_t other_task;

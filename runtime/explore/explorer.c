@@ -15,6 +15,7 @@ struct pto_explorer {
     void *aicpu_handle;
     void *aicore_handle;
     struct pto_explore_table *tables[2];
+    struct pto_kernel_table kernels;
     struct pto_guard guard;
     bool is_guarded; // guard is open
 };
@@ -53,11 +54,15 @@ static enum pto_status load_programs(struct pto_explorer *explorer,
         status =
             load(config->aicore_kernel_path, &explorer->aicore_handle, &explorer->tables[1], err);
     }
+    if (status == PTO_OK) {
+        status = pto__kernel_table_read(config->aicore_kernel_path, &explorer->kernels, err);
+    }
     if (status != PTO_OK) {
         return status;
     }
     void *entry = dlsym(explorer->aicpu_handle, AICPU_ENTRY_SYMBOL);
     memcpy(&model->aicpu_entry, &entry, sizeof(entry)); // ISO C converts no object to a function
+    model->kernels = &explorer->kernels;
     model->aicore = dlsym(explorer->aicore_handle, PTO_AICORE_PROGRAM_SYMBOL);
     if (entry == NULL || model->aicore == NULL) {
         return pto_fail(err, PTO_E_PROGRAM, "%s has no symbol %s; is it the right file?",
@@ -181,6 +186,7 @@ void pto__explorer_destroy(struct pto_explorer *explorer)
     free(model->predecessors);
     free(model->scheduling.choices);
     free(model->sorted);
+    pto__kernel_table_free(&explorer->kernels);
     if (explorer->aicore_handle != NULL) {
         dlclose(explorer->aicore_handle);
     }

@@ -2,9 +2,9 @@
 // What kernels themselves load and store. Their data goes straight to the arena; the model keeps
 // versions only, which is all that the oracle needs.
 #include "explore/layout.h"
+#include "host/finding.h"
 
-// The live block that holds the address, or NULL.
-static const struct pto_arena_block *find_block(const struct pto_arena *arena, uint64_t offset)
+const struct pto_arena_block *pto__arena_find(const struct pto_arena *arena, uint64_t offset)
 {
     uint32_t low = 0;
     uint32_t high = arena->block_count;
@@ -25,24 +25,14 @@ static const struct pto_arena_block *find_block(const struct pto_arena *arena, u
 
 const uint64_t *pto__task_args(const struct pto_model *model, uint32_t task, uint32_t *out_count)
 {
-    const struct pto_task_record *record = &model->records[task];
-    *out_count = record->arg_count;
-    if (record->arg_count <= PTO_INLINE_ARG_COUNT) {
-        return record->args;
-    }
-    return (const uint64_t *)(uintptr_t)(model->run->image + record->args[0]);
+    return pto__image_args(model->image, task, out_count);
 }
 
-// A kernel may touch the blocks that its task's arguments point into, and read the arguments.
-static bool may_touch(const struct pto_model *model, const struct pto_model_agent *agent,
-                      const struct pto_arena_block *block, uint64_t address)
+bool pto__task_may_touch(const struct pto_model *model, uint32_t task,
+                         const struct pto_arena_block *block)
 {
-    if (agent->site->operation == PTO_EXPLORE_KERNEL_READ &&
-        address - model->run->image < model->image->size_bytes) {
-        return true;
-    }
     uint32_t count;
-    const uint64_t *args = pto__task_args(model, agent->task, &count);
+    const uint64_t *args = pto__task_args(model, task, &count);
     uint64_t begin = (uint64_t)(uintptr_t)model->arena->base + block->offset;
     for (uint32_t i = 0; i < count; i++) {
         if (args[i] - begin < block->size_bytes) {
@@ -52,22 +42,32 @@ static bool may_touch(const struct pto_model *model, const struct pto_model_agen
     return false;
 }
 
+// A kernel may touch the blocks that its task's arguments point into, and read the arguments.
+static bool may_touch(const struct pto_model *model, const struct pto_model_agent *agent,
+                      const struct pto_arena_block *block, uint64_t address)
+{
+    return (agent->site->operation == PTO_EXPLORE_KERNEL_READ &&
+            address - model->run->image < model->image->size_bytes) ||
+           pto__task_may_touch(model, agent->task, block);
+}
+
 static void check_bounds(struct pto_model *model, struct pto_model_agent *agent, uint64_t address,
                          uint64_t size_bytes)
 {
     uint64_t offset = address - (uint64_t)(uintptr_t)model->arena->base;
-    if (offset >= agent->block_offset &&
-        offset + size_bytes <= agent->block_offset + agent->block_bytes) {
+    if (offset - agent->block_offset < agent->block_bytes &&
+        size_bytes <= agent->block_bytes - (offset - agent->block_offset)) {
         return;
     }
-    const struct pto_arena_block *block = find_block(model->arena, offset);
+    const struct pto_arena_block *block = pto__arena_find(model->arena, offset);
     const char *advice = NULL;
     if (block == NULL) {
         advice = "no live block of device memory is there";
-    } else if (offset + size_bytes > block->offset + block->asked_bytes) {
-        advice = "it runs past the end of the block";
+    } else if (offset - block->offset >= block->asked_bytes ||
+               size_bytes > block->asked_bytes - (offset - block->offset)) {
+        advice = "that is past its end";
     } else if (!may_touch(model, agent, block, address)) {
-        advice = "no argument of the task points into that block";
+        advice = "no argument of the task points into it";
     }
     if (advice != NULL) {
         pto__violate(model, &(struct pto_explore_finding){
@@ -77,6 +77,7 @@ static void check_bounds(struct pto_model *model, struct pto_model_agent *agent,
                                 .site = agent->site,
                                 .line = (uint32_t)(offset / PTO_CACHE_LINE_SIZE),
                                 .word = (uint32_t)(offset % PTO_CACHE_LINE_SIZE),
+                                .bytes = size_bytes,
                                 .task = agent->task,
                                 .advice = advice,
                             });

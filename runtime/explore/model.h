@@ -20,6 +20,7 @@
 #include "explore/explore.h"
 #include "explore/guard.h"
 #include "explore/random.h"
+#include "host/program.h"
 
 #define PTO_MODEL_WORDS (PTO_CACHE_LINE_SIZE / 4u)
 #define PTO_MODEL_AGENT_MAX 48u
@@ -228,6 +229,7 @@ struct pto_model {
     uint32_t predecessor_capacity;
     const uint32_t *successors;
     const struct pto_task_record *records;
+    const struct pto_kernel_table *kernels;
 
     int (*aicpu_entry)(void *);
     const struct pto_aicore_program *aicore;
@@ -365,6 +367,15 @@ void pto__check_tasks(struct pto_model *model);
 void pto__kernel_touch(struct pto_model *model, struct pto_model_agent *agent, const void *place,
                        uint64_t size_bytes, bool writes);
 const uint64_t *pto__task_args(const struct pto_model *model, uint32_t task, uint32_t *out_count);
+// Whether an argument of the task points into the block.
+bool pto__task_may_touch(const struct pto_model *model, uint32_t task,
+                         const struct pto_arena_block *block);
+// The live block that holds the offset, or has its guard there; NULL: none.
+const struct pto_arena_block *pto__arena_find(const struct pto_arena *arena, uint64_t offset);
+
+// kernel_report.c: describes a finding that is a kernel's. false: it is none.
+bool pto__describe_kernel(const struct pto_model *model, const struct pto_explore_finding *finding,
+                          char *text, size_t size);
 
 // choose.c
 void pto__choose_begin(struct pto_model *model);

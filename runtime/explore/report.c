@@ -148,28 +148,10 @@ static void describe_access(struct writer *writer, const struct pto_model *model
     }
     if (finding->kind == PTO_FINDING_UNWRITTEN) {
         append(writer, ": %s", finding->advice);
-    } else if (is_kernel(finding->site) && is_kernel(finding->other_site) &&
-               finding->kind != PTO_FINDING_STALE) {
-        append(writer, ": %s; the graph needs an edge between the two tasks%s", finding->advice,
-               finding->kind == PTO_FINDING_UNORDERED ? "" : ", or the data lines of their own");
     } else {
         append(writer, ". Missing: %s. Edge %s of docs/protocol.md", finding->advice,
                finding->kind == PTO_FINDING_NOT_WRITTEN_BACK ? "H2" : edge);
     }
-}
-
-static void describe_bounds(struct writer *writer, const struct pto_model *model,
-                            const struct pto_explore_finding *finding)
-{
-    char name[128];
-    uint64_t offset = (uint64_t)finding->line * PTO_CACHE_LINE_SIZE + finding->word;
-    uint64_t address = (uint64_t)(uintptr_t)model->arena->base + offset;
-    pto__name_user(model, finding->task, address, name, sizeof(name));
-    append(writer, "the kernel of task %u on ", (unsigned)pto__task_name(model, finding->task));
-    append_agent(writer, model, finding->agent);
-    append(writer, " %s %s (0x%llx): %s",
-           finding->site->operation == PTO_EXPLORE_KERNEL_READ ? "read" : "wrote", name,
-           (unsigned long long)offset, finding->advice);
 }
 
 static void describe_task(struct writer *writer, const struct pto_model *model,
@@ -231,10 +213,10 @@ void pto__violate(struct pto_model *model, const struct pto_explore_finding *fin
         out->step = model->step;
         if (out->text[0] == '\0') {
             struct writer writer = {.text = out->text, .size = sizeof(out->text)};
-            if (finding->kind <= PTO_FINDING_NOT_WRITTEN_BACK && finding->line != 0) {
+            if (pto__describe_kernel(model, finding, out->text, sizeof(out->text))) {
+                // said
+            } else if (finding->kind <= PTO_FINDING_NOT_WRITTEN_BACK && finding->line != 0) {
                 describe_access(&writer, model, finding);
-            } else if (finding->kind == PTO_FINDING_BOUNDS) {
-                describe_bounds(&writer, model, finding);
             } else if (finding->kind == PTO_FINDING_UNWRITTEN) {
                 append_agent(&writer, model, finding->agent);
                 append_site(&writer, finding->site);

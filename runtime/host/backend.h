@@ -8,7 +8,10 @@
 #ifndef PTO_HOST_BACKEND_H
 #define PTO_HOST_BACKEND_H
 
+#include <stdbool.h>
+
 #include "abi/launch.h"
+#include "host/memory.h"
 #include "host/program.h"
 #include "pto/runner.h"
 
@@ -23,6 +26,7 @@ struct pto_backend_config {
     uint64_t seed;       // the explorer's, see struct pto_config
     uint64_t schedules;
     const char *profile; // may be NULL
+    uint32_t lane_count; // the simulator's host threads; 0: as many as there are processors
     pto_log_function *log; // may be NULL
     void *log_context;
 };
@@ -34,8 +38,28 @@ struct pto_launch_request {
     uint32_t task_count;
     uint32_t scheduler_count;
     uint32_t image_changed;
+    bool checked; // prepare_checks was called for this launch
     pto_poll_function *poll; // may be NULL
     void *poll_context;
+};
+
+struct pto_order;
+
+// Freed blocks that checks are told of.
+#define PTO_CHECK_FREED_MAX 256u
+
+// What the checks of a launch are to know. All of it is the caller's, and may change as soon as
+// prepare_checks has returned, but for `order` and `kernels`: those stay until the launch is over.
+struct pto_check_setup {
+    uint32_t kinds; // of enum pto_check
+    struct pto_order *order;
+    const struct pto_kernel_table *kernels;
+    const struct pto_ledger_entry *blocks; // live, ascending
+    uint64_t block_count;
+    // Blocks whose serial is less may have been written by runs without checks.
+    uint64_t opaque_serial;
+    const struct pto_ledger_block *freed; // latest first
+    uint32_t freed_count; // at most PTO_CHECK_FREED_MAX
 };
 
 // How a launch ended. `report` is the scheduler's; the backend adds what only it knows.
@@ -44,6 +68,12 @@ struct pto_launch_outcome {
     uint64_t fault_address; // PTO_FAIL_FAULT: the address that was touched, when known
     int32_t vendor_code;
     char detail[256]; // more on the failure, or empty
+    // A checked launch. The findings are the backend's, until its next call.
+    const struct pto_check_finding *findings;
+    uint32_t finding_count;
+    uint64_t more_findings; // that were only counted
+    bool stopped_by_check;     // the fault in the report is memcheck's doing
+    bool checks_out_of_memory; // not everything was looked at
 };
 
 struct pto_backend_ops {
@@ -55,6 +85,7 @@ struct pto_backend_ops {
     // Range of core_count that open accepts.
     uint32_t core_count_min;
     uint32_t core_count_max;
+    uint32_t checks; // of enum pto_check: what it has, made always where prepare_checks is NULL
 
     enum pto_status (*open)(struct pto_backend **out, const struct pto_backend_config *config,
                             struct pto_error *err);
@@ -71,6 +102,9 @@ struct pto_backend_ops {
     // not be driven, and the runner is FAILED.
     enum pto_status (*launch)(struct pto_backend *backend, const struct pto_launch_request *request,
                               struct pto_launch_outcome *out, struct pto_error *err);
+    // Makes ready for one checked launch, which comes next. A failure leaves the device as it was.
+    enum pto_status (*prepare_checks)(struct pto_backend *backend,
+                                      const struct pto_check_setup *setup, struct pto_error *err);
     // The handshakes as the last launch left them, all zero before the first.
     enum pto_status (*handshakes)(struct pto_backend *backend, struct pto_handshake *out,
                                   uint32_t core_count, struct pto_error *err);

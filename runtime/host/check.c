@@ -151,6 +151,11 @@ static struct extent extent_of(const struct pto_task_view *view, const struct pt
     return extent;
 }
 
+uint64_t pto__arg_size_bytes(const struct pto_task_view *view, const struct pto_kernel_arg *arg)
+{
+    return extent_of(view, arg).size_bytes;
+}
+
 // Writes an element count, and what it is as a signed number when it was most likely meant so.
 static void describe_count(uint64_t count, char *text, size_t text_size)
 {

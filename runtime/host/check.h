@@ -24,4 +24,7 @@ PTO_NODISCARD enum pto_status pto__check_graph(const struct pto_graph *graph,
                                                const struct pto_ledger *ledger,
                                                struct pto_error *err);
 
+// The extent of a pointer argument, of a task that passed its check.
+uint64_t pto__arg_size_bytes(const struct pto_task_view *view, const struct pto_kernel_arg *arg);
+
 #endif // PTO_HOST_CHECK_H

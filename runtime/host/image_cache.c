@@ -241,6 +241,7 @@ static enum pto_status check(struct pto_runner *runner, const struct pto_graph *
     enum pto_status status = check_locked(runner, graph, image, generation, err);
     image->checked = status == PTO_OK;
     image->checked_generation = generation;
+    image->next_serial = pto__ledger_next_serial(runner->ledger);
     image->checked_structure = pto__graph_version(graph).structure;
     image->checked_args = pto__graph_version(graph).args;
     pthread_mutex_unlock(&runner->ledger_mutex);

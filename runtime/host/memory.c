@@ -13,53 +13,11 @@
 #include <string.h>
 
 #include "base/error.h"
-
-// A chunk's addresses fill 2 KiB: eight steps of a search within them stay in few cache lines.
-#define CHUNK_CAPACITY 256u
-
-// Freed ranges that are remembered: enough to explain a stale pointer of the last steps of a
-// program, and quick to search when a check has failed.
-#define FREED_CAPACITY 256u
+#include "host/ledger.h"
+#include "host/written.h"
 
 // A pointer this close to the end of a block was most likely meant for it.
 #define NEAR_BYTES 65536u
-
-struct chunk {
-    uint32_t count;
-    uint64_t address[CHUNK_CAPACITY];
-    uint64_t size_bytes[CHUNK_CAPACITY];
-    uint64_t serial[CHUNK_CAPACITY];
-};
-
-// One addition. Stale once its block was removed; see is_live.
-struct addition {
-    uint64_t address;
-    uint64_t serial;
-};
-
-// Invariants: chunk[i]->count >= 1 and first[i] == chunk[i]->address[0] for all i < chunk_count;
-// addresses ascend within a chunk and from chunk to chunk; blocks do not overlap;
-// block_count == sum of all chunk[i]->count <= addition_count <= addition_capacity;
-// the additions of live blocks are in the order they were made, oldest first.
-struct pto_ledger {
-    uint64_t *first;
-    struct chunk **chunk;
-    uint32_t chunk_count;
-    uint32_t chunk_capacity;
-    struct chunk *spare; // room for a split, put there by reserve
-
-    struct addition *additions;
-    size_t addition_count;
-    size_t addition_capacity;
-
-    struct pto_ledger_block freed[FREED_CAPACITY];
-    uint64_t freed_count; // ever; the newest lies at (freed_count - 1) % FREED_CAPACITY
-
-    uint64_t block_count;
-    uint64_t block_bytes;
-    uint64_t generation;
-    uint64_t next_serial;
-};
 
 // Where a block lies. `index` may be one past the chunk's last block when it is a place to insert.
 struct place {
@@ -88,7 +46,7 @@ static int find_at_or_below(const struct pto_ledger *ledger, uint64_t pointer,
     if (chunks == 0) {
         return 0;
     }
-    const struct chunk *chunk = ledger->chunk[chunks - 1];
+    const struct pto_ledger_chunk *chunk = ledger->chunk[chunks - 1];
     out_place->chunk = chunks - 1;
     out_place->index = count_up_to(chunk->address, chunk->count, pointer) - 1;
     return 1;
@@ -96,20 +54,20 @@ static int find_at_or_below(const struct pto_ledger *ledger, uint64_t pointer,
 
 static struct pto_ledger_block block_at(const struct pto_ledger *ledger, struct place place)
 {
-    const struct chunk *chunk = ledger->chunk[place.chunk];
+    const struct pto_ledger_chunk *chunk = ledger->chunk[place.chunk];
     return (struct pto_ledger_block){.address = chunk->address[place.index],
-                                     .size_bytes = chunk->size_bytes[place.index]};
+                                     .size_bytes = chunk->block[place.index].size_bytes};
 }
 
-static int is_live(const struct pto_ledger *ledger, const struct addition *addition)
+static int is_live(const struct pto_ledger *ledger, const struct pto_ledger_addition *addition)
 {
     struct place place;
     if (!find_at_or_below(ledger, addition->address, &place)) {
         return 0;
     }
-    const struct chunk *chunk = ledger->chunk[place.chunk];
+    const struct pto_ledger_chunk *chunk = ledger->chunk[place.chunk];
     return chunk->address[place.index] == addition->address &&
-           chunk->serial[place.index] == addition->serial;
+           chunk->block[place.index].serial == addition->serial;
 }
 
 enum pto_status pto__ledger_create(struct pto_ledger **out, struct pto_error *err)
@@ -127,6 +85,9 @@ void pto__ledger_destroy(struct pto_ledger *ledger)
         return;
     }
     for (uint32_t i = 0; i < ledger->chunk_count; i++) {
+        for (uint32_t k = 0; k < ledger->chunk[i]->count; k++) {
+            pto__written_free(ledger->chunk[i]->block[k].written);
+        }
         free(ledger->chunk[i]);
     }
     free(ledger->spare);
@@ -160,7 +121,7 @@ static enum pto_status reserve_addition(struct pto_ledger *ledger, struct pto_er
         return PTO_OK;
     }
     size_t capacity = ledger->addition_capacity == 0 ? 64 : ledger->addition_capacity * 2;
-    struct addition *additions =
+    struct pto_ledger_addition *additions =
         realloc(ledger->additions, capacity * sizeof(ledger->additions[0]));
     if (additions == NULL) {
         return pto_fail_no_host_memory(err, "the list of device blocks",
@@ -181,7 +142,8 @@ static enum pto_status reserve_chunk(struct pto_ledger *ledger, struct pto_error
                                            capacity * sizeof(ledger->first[0]));
         }
         ledger->first = first;
-        struct chunk **chunk = realloc(ledger->chunk, capacity * sizeof(ledger->chunk[0]));
+        struct pto_ledger_chunk **chunk =
+            realloc(ledger->chunk, capacity * sizeof(ledger->chunk[0]));
         if (chunk == NULL) {
             return pto_fail_no_host_memory(err, "the index of device blocks",
                                            capacity * sizeof(ledger->chunk[0]));
@@ -209,9 +171,9 @@ enum pto_status pto__ledger_reserve(struct pto_ledger *ledger, struct pto_error 
 }
 
 // Puts the spare chunk into the index at position `at`.
-static struct chunk *insert_spare(struct pto_ledger *ledger, uint32_t at)
+static struct pto_ledger_chunk *insert_spare(struct pto_ledger *ledger, uint32_t at)
 {
-    struct chunk *chunk = ledger->spare;
+    struct pto_ledger_chunk *chunk = ledger->spare;
     assert(chunk != NULL && ledger->chunk_count < ledger->chunk_capacity);
     ledger->spare = NULL;
     size_t behind = ledger->chunk_count - at;
@@ -228,13 +190,12 @@ static struct chunk *insert_spare(struct pto_ledger *ledger, uint32_t at)
 // very end starts a chunk and leaves the full one full.
 static struct place split(struct pto_ledger *ledger, struct place place)
 {
-    struct chunk *lower = ledger->chunk[place.chunk];
-    struct chunk *upper = insert_spare(ledger, place.chunk + 1);
+    struct pto_ledger_chunk *lower = ledger->chunk[place.chunk];
+    struct pto_ledger_chunk *upper = insert_spare(ledger, place.chunk + 1);
     uint32_t keep = place.index == lower->count ? lower->count : lower->count / 2;
     uint32_t moved = lower->count - keep;
     memcpy(upper->address, &lower->address[keep], moved * sizeof(upper->address[0]));
-    memcpy(upper->size_bytes, &lower->size_bytes[keep], moved * sizeof(upper->size_bytes[0]));
-    memcpy(upper->serial, &lower->serial[keep], moved * sizeof(upper->serial[0]));
+    memcpy(upper->block, &lower->block[keep], moved * sizeof(upper->block[0]));
     upper->count = moved;
     lower->count = keep;
     if (moved > 0) {
@@ -257,14 +218,14 @@ static struct place place_for(struct pto_ledger *ledger, uint64_t address, uint6
         insert_spare(ledger, 0);
     }
     // The next block in address order must not be overlapped either.
-    const struct chunk *chunk = ledger->chunk[place.chunk];
+    const struct pto_ledger_chunk *chunk = ledger->chunk[place.chunk];
     if (place.index < chunk->count) {
         assert(chunk->address[place.index] - address >= size_bytes);
     } else if (place.chunk + 1 < ledger->chunk_count) {
         assert(ledger->first[place.chunk + 1] - address >= size_bytes);
     }
     (void)size_bytes; // read by asserts only
-    return chunk->count == CHUNK_CAPACITY ? split(ledger, place) : place;
+    return chunk->count == PTO_LEDGER_CHUNK_CAPACITY ? split(ledger, place) : place;
 }
 
 void pto__ledger_add(struct pto_ledger *ledger, uint64_t address, uint64_t size_bytes)
@@ -272,20 +233,18 @@ void pto__ledger_add(struct pto_ledger *ledger, uint64_t address, uint64_t size_
     assert(address != 0 && size_bytes != 0 && address <= UINT64_MAX - size_bytes);
     assert(ledger->addition_count < ledger->addition_capacity);
     struct place place = place_for(ledger, address, size_bytes);
-    struct chunk *chunk = ledger->chunk[place.chunk];
+    struct pto_ledger_chunk *chunk = ledger->chunk[place.chunk];
     uint32_t at = place.index;
     size_t behind = chunk->count - at;
     memmove(&chunk->address[at + 1], &chunk->address[at], behind * sizeof(chunk->address[0]));
-    memmove(&chunk->size_bytes[at + 1], &chunk->size_bytes[at],
-            behind * sizeof(chunk->size_bytes[0]));
-    memmove(&chunk->serial[at + 1], &chunk->serial[at], behind * sizeof(chunk->serial[0]));
+    memmove(&chunk->block[at + 1], &chunk->block[at], behind * sizeof(chunk->block[0]));
     chunk->address[at] = address;
-    chunk->size_bytes[at] = size_bytes;
-    chunk->serial[at] = ledger->next_serial;
+    chunk->block[at] =
+        (struct pto_ledger_item){.size_bytes = size_bytes, .serial = ledger->next_serial};
     chunk->count++;
     ledger->first[place.chunk] = chunk->address[0];
     ledger->additions[ledger->addition_count] =
-        (struct addition){.address = address, .serial = ledger->next_serial};
+        (struct pto_ledger_addition){.address = address, .serial = ledger->next_serial};
     ledger->addition_count++;
     ledger->next_serial++;
     ledger->block_count++;
@@ -296,14 +255,13 @@ void pto__ledger_add(struct pto_ledger *ledger, uint64_t address, uint64_t size_
 static struct pto_ledger_block strike_out(struct pto_ledger *ledger, struct place place)
 {
     struct pto_ledger_block block = block_at(ledger, place);
-    struct chunk *chunk = ledger->chunk[place.chunk];
+    struct pto_ledger_chunk *chunk = ledger->chunk[place.chunk];
     uint32_t at = place.index;
+    pto__written_free(chunk->block[at].written);
     chunk->count--;
     size_t behind = chunk->count - at;
     memmove(&chunk->address[at], &chunk->address[at + 1], behind * sizeof(chunk->address[0]));
-    memmove(&chunk->size_bytes[at], &chunk->size_bytes[at + 1],
-            behind * sizeof(chunk->size_bytes[0]));
-    memmove(&chunk->serial[at], &chunk->serial[at + 1], behind * sizeof(chunk->serial[0]));
+    memmove(&chunk->block[at], &chunk->block[at + 1], behind * sizeof(chunk->block[0]));
     if (chunk->count > 0) {
         ledger->first[place.chunk] = chunk->address[0];
     } else {
@@ -315,7 +273,7 @@ static struct pto_ledger_block strike_out(struct pto_ledger *ledger, struct plac
                 behind * sizeof(ledger->chunk[0]));
         free(chunk);
     }
-    ledger->freed[ledger->freed_count % FREED_CAPACITY] = block;
+    ledger->freed[ledger->freed_count % PTO_LEDGER_FREED_CAPACITY] = block;
     ledger->freed_count++;
     ledger->block_count--;
     ledger->block_bytes -= block.size_bytes;
@@ -327,10 +285,11 @@ static struct pto_ledger_block strike_out(struct pto_ledger *ledger, struct plac
 static const struct pto_ledger_block *find_freed(const struct pto_ledger *ledger, uint64_t pointer)
 {
     uint64_t known =
-        ledger->freed_count < FREED_CAPACITY ? ledger->freed_count : FREED_CAPACITY;
+        ledger->freed_count < PTO_LEDGER_FREED_CAPACITY ? ledger->freed_count
+                                                        : PTO_LEDGER_FREED_CAPACITY;
     for (uint64_t age = 1; age <= known; age++) {
         const struct pto_ledger_block *block =
-            &ledger->freed[(ledger->freed_count - age) % FREED_CAPACITY];
+            &ledger->freed[(ledger->freed_count - age) % PTO_LEDGER_FREED_CAPACITY];
         if (pointer - block->address < block->size_bytes) {
             return block;
         }
@@ -435,10 +394,20 @@ enum pto_status pto__ledger_check(const struct pto_ledger *ledger, uint64_t poin
     return PTO_OK;
 }
 
+void pto__ledger_note_written(struct pto_ledger *ledger, uint64_t pointer, uint64_t size_bytes)
+{
+    struct place place;
+    if (find_at_or_below(ledger, pointer, &place)) {
+        struct pto_ledger_chunk *chunk = ledger->chunk[place.chunk];
+        uint64_t begin = pointer - chunk->address[place.index];
+        pto__written_add(&chunk->block[place.index].written, begin, begin + size_bytes);
+    }
+}
+
 int pto__ledger_pop(struct pto_ledger *ledger, uint64_t *out_address, uint64_t *out_size_bytes)
 {
     while (ledger->addition_count > 0) {
-        struct addition last = ledger->additions[ledger->addition_count - 1];
+        struct pto_ledger_addition last = ledger->additions[ledger->addition_count - 1];
         ledger->addition_count--;
         struct place place;
         if (is_live(ledger, &last) && find_at_or_below(ledger, last.address, &place)) {

@@ -12,6 +12,7 @@
 #include "pto/status.h"
 
 struct pto_ledger;
+struct pto_written;
 
 PTO_NODISCARD enum pto_status pto__ledger_create(struct pto_ledger **out, struct pto_error *err);
 void pto__ledger_destroy(struct pto_ledger *ledger); // NULL is allowed; blocks are the caller's
@@ -45,6 +46,26 @@ struct pto_ledger_block {
 // check it makes no message, and lets the caller test more pointers against the same block.
 int pto__ledger_find(const struct pto_ledger *ledger, uint64_t pointer,
                      struct pto_ledger_block *out_block);
+
+// Notes that the host wrote these bytes, which a check has found to lie inside one live block.
+void pto__ledger_note_written(struct pto_ledger *ledger, uint64_t pointer, uint64_t size_bytes);
+
+// A live block, and what the host has written of it since it was allocated: NULL for nothing. The
+// ranges are the ledger's.
+struct pto_ledger_entry {
+    uint64_t address;
+    uint64_t size_bytes;
+    uint64_t serial; // ascends with every block, and is never used again
+    const struct pto_written *written;
+};
+
+// Writes out the live blocks in ascending order; there is room for all of them.
+void pto__ledger_list(const struct pto_ledger *ledger, struct pto_ledger_entry *out_blocks);
+// Writes out the ranges freed lately, the latest first, and returns how many.
+uint32_t pto__ledger_list_freed(const struct pto_ledger *ledger,
+                                struct pto_ledger_block *out_blocks, uint32_t capacity);
+// What the next block's serial will be.
+uint64_t pto__ledger_next_serial(const struct pto_ledger *ledger);
 
 // Takes out the block that was added last; 0 when there is none.
 int pto__ledger_pop(struct pto_ledger *ledger, uint64_t *out_address, uint64_t *out_size_bytes);

@@ -196,6 +196,22 @@ free_places:
     return status;
 }
 
+char *pto__program_sibling(const char *path, const char *infix)
+{
+    const char *name = strrchr(path, '/');
+    const char *dot = strrchr(name != NULL ? name : path, '.');
+    size_t stem = dot != NULL ? (size_t)(dot - path) : strlen(path);
+    size_t infix_length = strlen(infix);
+    size_t rest = strlen(path + stem) + 1;
+    char *text = malloc(stem + infix_length + rest);
+    if (text != NULL) {
+        memcpy(text, path, stem);
+        memcpy(text + stem, infix, infix_length);
+        memcpy(text + stem + infix_length, path + stem, rest);
+    }
+    return text;
+}
+
 static enum pto_status fail_machine(const struct pto_elf *elf, const char *wanted,
                                     struct pto_error *err)
 {

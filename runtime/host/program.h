@@ -18,6 +18,10 @@ PTO_NODISCARD enum pto_status pto__program_find(const char *path, const char *se
                                                 const char *what, char **out_path,
                                                 struct pto_error *err);
 
+// The path of another build of a program, which lies beside it: "/a/kernel_check.o" for
+// "/a/kernel.o" and "_check". The caller frees it. NULL: no memory.
+char *pto__program_sibling(const char *path, const char *infix);
+
 // Reads the file (regular, at most 1 GiB) and checks: ELF64, little endian, for this machine, a
 // shared object (native, aarch64) or linked program (AICore), all headers and segments inside the
 // file, and a symbol of each name in `symbols` (a NULL-terminated list) defined in the dynamic

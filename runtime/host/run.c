@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "host/checked_run.h"
 #include "host/run.h"
 
 void pto__runner_fail(struct pto_runner *runner, const struct pto_error *err)
@@ -226,23 +227,34 @@ static int leaves_device_sane(enum pto_status status)
     return status == PTO_OK || status == PTO_E_TASK || status == PTO_E_INTERRUPTED;
 }
 
+// How a run is made.
+struct run_plan {
+    uint32_t scheduler_count;
+    uint32_t kinds;      // of enum pto_check
+    bool prepare_checks; // the backend does not check of itself
+};
+
 static enum pto_status launch(struct pto_runner *runner, const struct pto_graph *graph,
                               struct pto_cached_image *image, const struct pto_run_options *options,
-                              uint32_t scheduler_count, struct pto_error *err)
+                              const struct run_plan *plan, struct pto_error *err)
 {
     struct pto_launch_request request = {
         .image = image->address,
         .pending = image->pending_address,
         .ready = image->ready_address,
         .task_count = image->task_count,
-        .scheduler_count = scheduler_count,
+        .scheduler_count = plan->scheduler_count,
         .image_changed = image->written != 0,
-        .poll = options != NULL ? options->poll : NULL,
-        .poll_context = options != NULL ? options->poll_context : NULL,
+        .checked = plan->prepare_checks,
+        .poll = options->poll,
+        .poll_context = options->poll_context,
     };
     struct pto_launch_outcome outcome;
     atomic_fetch_add(&runner->run_count, 1);
     image->written = 0;
+    if (!plan->prepare_checks) {
+        runner->opaque_serial = image->next_serial;
+    }
     enum pto_status status = runner->ops->launch(runner->backend, &request, &outcome, err);
     if (status == PTO_OK) {
         status = explain(runner, graph, &outcome, err);
@@ -251,53 +263,74 @@ static enum pto_status launch(struct pto_runner *runner, const struct pto_graph 
         // Counts of tasks that did not run were not put back.
         image->usable = 0;
     }
-    if (!leaves_device_sane(status)) {
+    if (!leaves_device_sane(status) && !(plan->prepare_checks && outcome.stopped_by_check)) {
         pto__runner_fail(runner, err);
     }
-    return status;
+    return plan->prepare_checks ? pto__checks_conclude(&outcome, options, status, err) : status;
 }
 
 static enum pto_status run_pinned(struct pto_runner *runner, const struct pto_graph *graph,
-                                  const struct pto_run_options *options, uint32_t scheduler_count,
-                                  struct pto_error *err)
+                                  const struct pto_run_options *options,
+                                  const struct run_plan *plan, struct pto_error *err)
 {
     if (pto_graph_task_count(graph) == 0) {
         return PTO_OK;
     }
     struct pto_cached_image *image;
-    enum pto_status status = pto__image_cache_get(runner, graph, scheduler_count, &image, err);
+    enum pto_status status =
+        pto__image_cache_get(runner, graph, plan->scheduler_count, &image, err);
     if (status == PTO_E_DEVICE) {
         pto__runner_fail(runner, err);
     }
     if (status != PTO_OK) {
         return status;
     }
-    return launch(runner, graph, image, options, scheduler_count, err);
+    struct pto_order *order = NULL;
+    if (plan->prepare_checks) {
+        status = pto__checks_prepare(runner, graph, options, plan->kinds, &order, err);
+    }
+    if (status == PTO_OK) {
+        status = launch(runner, graph, image, options, plan, err);
+    }
+    pto__order_destroy(order);
+    return status;
 }
 
-static enum pto_status check_options(const struct pto_runner *runner,
-                                     const struct pto_run_options *options,
-                                     uint32_t *out_scheduler_count, struct pto_error *err)
+// The options as this library knows them. Those of a caller who was compiled when there were fewer
+// lack the last fields, which are then zero.
+static enum pto_status take_options(const struct pto_run_options *given,
+                                    struct pto_run_options *out, struct pto_error *err)
 {
-    *out_scheduler_count = 1;
-    if (options == NULL) {
+    *out = (struct pto_run_options){.size = sizeof(*out), .scheduler_count = 1};
+    if (given == NULL) {
         return PTO_OK;
     }
-    if (options->size != sizeof(*options)) {
+    if (given->size != sizeof(*given) && given->size != offsetof(struct pto_run_options, check)) {
         return pto_fail(err, PTO_E_ARGUMENT,
                         "run: the options' size field is not sizeof(struct pto_run_options); was "
                         "the caller compiled with another version's headers?");
     }
+    memcpy(out, given, given->size);
+    out->size = sizeof(*out);
+    return PTO_OK;
+}
+
+static enum pto_status make_plan(const struct pto_runner *runner,
+                                 const struct pto_run_options *options, struct run_plan *out,
+                                 struct pto_error *err)
+{
     if (options->scheduler_count < 1 || options->scheduler_count > PTO_RUNNER_SCHEDULER_MAX) {
         return pto_fail(err, PTO_E_RANGE, "run: launch_aicpu_num is %lld; it must be 1 to %u",
                         (long long)options->scheduler_count, PTO_RUNNER_SCHEDULER_MAX);
     }
     // A scheduler thread without a core of its own would have nothing to do.
-    *out_scheduler_count = (uint32_t)options->scheduler_count;
-    if (*out_scheduler_count > runner->core_count) {
-        *out_scheduler_count = runner->core_count;
+    *out = (struct run_plan){.scheduler_count = (uint32_t)options->scheduler_count};
+    if (out->scheduler_count > runner->core_count) {
+        out->scheduler_count = runner->core_count;
     }
-    return PTO_OK;
+    enum pto_status status = pto__checks_choose(runner, options, &out->kinds, err);
+    out->prepare_checks = out->kinds != 0 && runner->ops->prepare_checks != NULL;
+    return status;
 }
 
 enum pto_status pto_runner_run(struct pto_runner *runner, struct pto_graph *graph,
@@ -312,25 +345,28 @@ enum pto_status pto_runner_run(struct pto_runner *runner, struct pto_graph *grap
     if (graph == NULL) {
         return pto_fail(err, PTO_E_ARGUMENT, "run: the graph is NULL");
     }
-    // One caller's options say whether and how waiting for others may be ended.
-    int has_options = options != NULL && options->size == sizeof(*options);
-    status = pto__runner_poll_turn(runner, has_options ? options->poll : NULL,
-                                   has_options ? options->poll_context : NULL, err);
+    // Told once it is the caller's turn, as what else is wrong; until then there is no poll.
+    struct pto_run_options own_options;
+    enum pto_status options_status = take_options(options, &own_options, err);
+    status = pto__runner_poll_turn(runner, own_options.poll, own_options.poll_context, err);
     if (status != PTO_OK) {
         return status;
     }
     pthread_rwlock_rdlock(&runner->use_lock);
-    uint32_t scheduler_count;
+    struct run_plan plan;
     status = pto__runner_require_ready(runner, "run", err);
     if (status == PTO_OK) {
-        status = check_options(runner, options, &scheduler_count, err);
+        status = options_status;
+    }
+    if (status == PTO_OK) {
+        status = make_plan(runner, &own_options, &plan, err);
     }
     if (status == PTO_OK) {
         status = pto__graph_pin(graph, err);
     }
     if (status == PTO_OK) {
         atomic_store(&runner->run_thread, pto__this_thread());
-        status = run_pinned(runner, graph, options, scheduler_count, err);
+        status = run_pinned(runner, graph, &own_options, &plan, err);
         atomic_store(&runner->run_thread, 0);
         pto__graph_unpin(graph);
     }

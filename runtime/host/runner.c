@@ -250,6 +250,16 @@ static enum pto_status find_program(const struct pto_config *config, const char 
     return status;
 }
 
+// A copy of PTO_CHECK, NULL when it is not set. Which checks it names is a run's business.
+static enum pto_status read_check_variable(char **out, struct pto_error *err)
+{
+    const char *text = getenv("PTO_CHECK");
+    *out = text != NULL && *text != '\0' ? strdup(text) : NULL;
+    return *out != NULL || text == NULL || *text == '\0'
+               ? PTO_OK
+               : pto_fail_no_host_memory(err, "a copy of PTO_CHECK", strlen(text) + 1);
+}
+
 static enum pto_status open_device(struct pto_runner *runner, const struct pto_config *config,
                                    const struct pto_backend_ops *ops, uint64_t timeout_ns,
                                    struct pto_error *err)
@@ -258,6 +268,7 @@ static enum pto_status open_device(struct pto_runner *runner, const struct pto_c
     char *aicore_path = NULL;
     struct pto_kernel_table kernels = {0};
     struct pto_ledger *ledger = NULL;
+    char *check_variable = NULL;
     enum pto_status status = find_program(config, "aicpu_so_path", config->aicpu_so_path,
                                           ops->aicpu_machine, ops->aicpu_symbols, &aicpu_path, err);
     if (status == PTO_OK) {
@@ -269,6 +280,9 @@ static enum pto_status open_device(struct pto_runner *runner, const struct pto_c
     }
     if (status == PTO_OK) {
         status = pto__ledger_create(&ledger, err);
+    }
+    if (status == PTO_OK) {
+        status = read_check_variable(&check_variable, err);
     }
     if (status == PTO_OK) {
         struct pto_backend_config backend_config = {
@@ -288,6 +302,7 @@ static enum pto_status open_device(struct pto_runner *runner, const struct pto_c
     free(aicpu_path);
     free(aicore_path);
     if (status != PTO_OK) {
+        free(check_variable);
         pto__ledger_destroy(ledger);
         pto__kernel_table_free(&kernels);
         return status;
@@ -298,6 +313,8 @@ static enum pto_status open_device(struct pto_runner *runner, const struct pto_c
     runner->device_id = (int32_t)config->device_id;
     runner->core_count = (uint32_t)config->core_count;
     runner->timeout_ns = timeout_ns;
+    runner->check_variable = check_variable;
+    runner->opaque_serial = 0;
     atomic_store(&runner->run_count, 0);
     atomic_store(&runner->upload_bytes, 0);
     return PTO_OK;
@@ -360,6 +377,8 @@ enum pto_status pto_runner_finalize(struct pto_runner *runner, uint64_t *out_fre
         runner->ops->close(runner->backend);
         pto__ledger_destroy(runner->ledger);
         pto__kernel_table_free(&runner->kernels);
+        free(runner->check_variable);
+        runner->check_variable = NULL;
         runner->ledger = NULL;
         runner->backend = NULL;
         runner->ops = NULL;

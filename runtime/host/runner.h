@@ -36,6 +36,7 @@ struct pto_cached_image {
     uint64_t checked_generation;
     uint64_t checked_structure;
     uint64_t checked_args;
+    uint64_t next_serial; // of the ledger's blocks, at that check
 };
 
 // Graphs that stay on the device at most. More are run as well, the one used longest ago making
@@ -61,6 +62,7 @@ struct pto_runner {
     int32_t device_id;
     uint32_t core_count;
     uint64_t timeout_ns;
+    char *check_variable; // what PTO_CHECK held; NULL: nothing
 
     struct pto_ledger *ledger; // under ledger_mutex
     _Atomic uint64_t run_count;
@@ -69,6 +71,8 @@ struct pto_runner {
     // In one's turn.
     struct pto_cached_image images[PTO_CACHED_IMAGE_COUNT];
     uint64_t use_count;
+    // Blocks with a lower serial may have been written by runs without checks.
+    uint64_t opaque_serial;
 
     // Why the runner is FAILED; written before state, constant while it is.
     struct pto_error failure;

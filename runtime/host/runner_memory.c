@@ -70,17 +70,24 @@ enum pto_status pto_runner_free(struct pto_runner *runner, uint64_t pointer, str
     return status;
 }
 
+enum direction { TO_DEVICE, FROM_DEVICE };
+
 // Checks a copy's two ends. use_lock is held, so the block stays.
-static enum pto_status check_copy(struct pto_runner *runner, const char *what, const void *host,
-                                  uint64_t device_pointer, uint64_t size_bytes,
+static enum pto_status check_copy(struct pto_runner *runner, enum direction direction,
+                                  const void *host, uint64_t device_pointer, uint64_t size_bytes,
                                   struct pto_error *err)
 {
+    const char *what =
+        direction == TO_DEVICE ? "copy_to_device: dev_ptr" : "copy_from_device: dev_ptr";
     if (host == NULL && size_bytes != 0) {
         return pto_fail(err, PTO_E_ARGUMENT, "%s: the host pointer is NULL", what);
     }
     pthread_mutex_lock(&runner->ledger_mutex);
     enum pto_status status =
         pto__ledger_check(runner->ledger, device_pointer, size_bytes, what, err);
+    if (status == PTO_OK && direction == TO_DEVICE && size_bytes != 0) {
+        pto__ledger_note_written(runner->ledger, device_pointer, size_bytes);
+    }
     pthread_mutex_unlock(&runner->ledger_mutex);
     return status;
 }
@@ -103,7 +110,7 @@ enum pto_status pto_runner_copy_to_device(struct pto_runner *runner, uint64_t de
     if (status != PTO_OK) {
         return status;
     }
-    status = check_copy(runner, "copy_to_device: dev_ptr", host, device_pointer, size_bytes, err);
+    status = check_copy(runner, TO_DEVICE, host, device_pointer, size_bytes, err);
     if (status == PTO_OK && size_bytes != 0) {
         struct pto_error failure; // filled in by a failure, and large
         status = runner->ops->upload(runner->backend, device_pointer, host, size_bytes, &failure);
@@ -124,7 +131,7 @@ enum pto_status pto_runner_copy_from_device(struct pto_runner *runner, void *hos
     if (status != PTO_OK) {
         return status;
     }
-    status = check_copy(runner, "copy_from_device: dev_ptr", host, device_pointer, size_bytes, err);
+    status = check_copy(runner, FROM_DEVICE, host, device_pointer, size_bytes, err);
     if (status == PTO_OK && size_bytes != 0) {
         struct pto_error failure; // filled in by a failure, and large
         status = runner->ops->download(runner->backend, host, device_pointer, size_bytes, &failure);

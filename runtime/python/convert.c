@@ -22,12 +22,15 @@ const char *const pto__py_parameter_names[PARAMETER_COUNT] = {
     [PARAMETER_SEED] = "seed",
     [PARAMETER_SCHEDULES] = "schedules",
     [PARAMETER_PROFILE] = "profile",
+    [PARAMETER_CHECK] = "check",
     [PARAMETER_BYTES] = "bytes",
     [PARAMETER_PTR] = "ptr",
     [PARAMETER_DEV_PTR] = "dev_ptr",
     [PARAMETER_HOST_DATA] = "host_data",
     [PARAMETER_GRAPH] = "graph",
     [PARAMETER_LAUNCH_AICPU_NUM] = "launch_aicpu_num",
+    [PARAMETER_RUNNER] = "runner",
+    [PARAMETER_MAX_FINDINGS] = "max_findings",
 };
 
 static const char *name_of(enum parameter parameter)

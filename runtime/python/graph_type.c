@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The type pto_runtime.Graph.
 //
-// Its calls keep the GIL: they are short, and what they read must not change meanwhile.
+// Its calls keep the GIL: they are short, and what they read must not change meanwhile. Those that
+// take long are in graph_analysis.c.
 #include "python/module.h"
 
 #include <structmember.h>
@@ -290,6 +291,9 @@ static PyMethodDef graph_methods[] = {
     {"get_task_count", graph_get_task_count, METH_NOARGS, graph_get_task_count_doc},
     {"get_edge_count", graph_get_edge_count, METH_NOARGS, graph_get_edge_count_doc},
     {"validate", graph_validate, METH_NOARGS, graph_validate_doc},
+    {"redundant_edges", pto__py_graph_redundant_edges, METH_NOARGS, graph_redundant_edges_doc},
+    {"find_races", PTO_METHOD(pto__py_graph_find_races), METH_FASTCALL | METH_KEYWORDS,
+     graph_find_races_doc},
     {"print_graph", graph_print_graph, METH_NOARGS, graph_print_graph_doc},
     {NULL, NULL, 0, NULL},
 };

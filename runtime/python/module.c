@@ -30,7 +30,10 @@ static int import_package_parts(struct module_state *state)
     state->make_error = import_attribute("pto_runtime._errors", "make");
     state->core_result = import_attribute("pto_runtime._report", "CoreResult");
     state->format_cores = import_attribute("pto_runtime._report", "format_cores");
-    if (state->make_error == NULL || state->core_result == NULL || state->format_cores == NULL) {
+    state->finding_list = import_attribute("pto_runtime._report", "FindingList");
+    state->make_finding = import_attribute("pto_runtime._report", "make_finding");
+    if (state->make_error == NULL || state->core_result == NULL || state->format_cores == NULL ||
+        state->make_finding == NULL || state->finding_list == NULL) {
         return -1;
     }
     PyObject *folder = import_attribute("pto_runtime._paths", "DEVICE_PROGRAM_DIR");
@@ -70,6 +73,8 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->make_error);
     Py_VISIT(state->core_result);
     Py_VISIT(state->format_cores);
+    Py_VISIT(state->finding_list);
+    Py_VISIT(state->make_finding);
     return 0;
 }
 
@@ -87,6 +92,8 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->make_error);
     Py_CLEAR(state->core_result);
     Py_CLEAR(state->format_cores);
+    Py_CLEAR(state->finding_list);
+    Py_CLEAR(state->make_finding);
     Py_CLEAR(state->search_dir);
     for (int i = 0; i < PARAMETER_COUNT; i++) {
         Py_CLEAR(state->parameters[i]);
@@ -121,6 +128,15 @@ int pto__py_check_no_arguments(PyTypeObject *type, PyTypeObject *own_type, PyObj
         return -1;
     }
     return 0;
+}
+
+int pto__py_poll_signals(void *context)
+{
+    PyThreadState **saved = context;
+    PyEval_RestoreThread(*saved);
+    int interrupted = PyErr_CheckSignals() != 0;
+    *saved = PyEval_SaveThread();
+    return interrupted;
 }
 
 int pto__py_print(PyObject *text)

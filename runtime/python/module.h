@@ -69,6 +69,9 @@ enum parameter {
     PARAMETER_HOST_DATA,
     PARAMETER_GRAPH,
     PARAMETER_LAUNCH_AICPU_NUM,
+    PARAMETER_CHECK,
+    PARAMETER_RUNNER,
+    PARAMETER_MAX_FINDINGS,
     PARAMETER_COUNT,
 };
 
@@ -79,6 +82,8 @@ struct module_state {
     PyObject *make_error;     // pto_runtime._errors.make
     PyObject *core_result;    // pto_runtime._report.CoreResult
     PyObject *format_cores;   // pto_runtime._report.format_cores
+    PyObject *make_finding;   // pto_runtime._report.make_finding
+    PyObject *finding_list;   // pto_runtime._report.FindingList
     PyObject *search_dir;     // bytes: where relative paths of device programs are tried second
     PyObject *parameters[PARAMETER_COUNT];
 };
@@ -107,6 +112,11 @@ struct runner_object {
 int pto__py_add_graph_type(PyObject *module, struct module_state *state);
 int pto__py_add_runner_type(PyObject *module, struct module_state *state);
 
+// graph_analysis.c: the graph type's parts that take long.
+PyObject *pto__py_graph_redundant_edges(PyObject *self, PyObject *unused);
+PyObject *pto__py_graph_find_races(PyObject *self, PyObject *const *args, Py_ssize_t arg_count,
+                                   PyObject *keywords);
+
 // runner_info.c: the runner type's parts that only look.
 extern PyGetSetDef pto__py_runner_properties[];
 PyObject *pto__py_runner_repr(PyObject *self);
@@ -121,6 +131,10 @@ struct module_state *pto__py_type_state(PyTypeObject *type, destructor dealloc);
 int pto__py_check_no_arguments(PyTypeObject *type, PyTypeObject *own_type, PyObject *args,
                                PyObject *keywords);
 
+// A pto_poll_function: runs signal handlers, so that Ctrl-C ends a long call. The context is the
+// place of the thread state that the call saved; only the main thread has signals to handle.
+int pto__py_poll_signals(void *context);
+
 // Writes an object's text to sys.stdout, or nowhere when that is None. 0, or -1 with an exception.
 int pto__py_print(PyObject *text);
 
@@ -132,6 +146,23 @@ void *pto__py_raise_cycle(const struct module_state *state, const char *op,
 void *pto__py_raise_status(const struct module_state *state, const char *op,
                            enum pto_status status, const char *format, ...);
 void *pto__py_raise_type(const struct module_state *state, const char *op, const char *format, ...);
+
+// findings.c: what the checks of a run found, collected without the GIL.
+struct pto_py_findings {
+    struct pto_check_finding *items;
+    size_t count;
+    size_t capacity;
+    uint64_t more; // that were only counted
+};
+// A pto_finding_function whose context is a struct pto_py_findings *.
+void pto__py_collect_finding(void *context, const struct pto_check_finding *finding,
+                             uint64_t remaining);
+// One finding as a CheckFinding; NULL with an exception.
+PyObject *pto__py_make_finding(const struct module_state *state,
+                               const struct pto_check_finding *finding);
+// Gives the exception that is set the attributes findings and more_findings.
+void pto__py_attach_findings(const struct module_state *state,
+                             const struct pto_py_findings *findings);
 
 // A pto_log_function whose context is a struct runner_object *; runs without the GIL.
 void pto__py_log(void *context, enum pto_log_level level, const char *message);
@@ -168,6 +199,9 @@ struct pto_py_config {
     PyObject *backend;
     PyObject *profile;
 };
+// A str or None, as UTF-8: *out_bytes keeps what *out points to, NULL for None.
+int pto__py_to_text(const struct module_state *state, const char *op, enum parameter parameter,
+                    PyObject *value, PyObject **out_bytes, const char **out);
 int pto__py_to_config(const struct module_state *state, PyObject *const *values,
                       struct pto_py_config *out);
 void pto__py_config_clear(struct pto_py_config *config);

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The arguments of DeviceRunner.init.
+#include <string.h>
+
 #include "python/module.h"
 
-// A str or None; *out_bytes keeps what *out points to.
-static int convert_name(const struct module_state *state, enum parameter parameter, PyObject *value,
-                        PyObject **out_bytes, const char **out)
+int pto__py_to_text(const struct module_state *state, const char *op, enum parameter parameter,
+                    PyObject *value, PyObject **out_bytes, const char **out)
 {
     if (value == NULL || value == Py_None) {
         return 0;
     }
     if (!PyUnicode_Check(value)) {
-        (void)pto__py_raise_type(state, "init", "%s must be a str or None, not %.100R",
+        (void)pto__py_raise_type(state, op, "%s must be a str or None, not %.100R",
                                  pto__py_parameter_names[parameter], value);
         return -1;
     }
@@ -19,6 +20,12 @@ static int convert_name(const struct module_state *state, enum parameter paramet
         return -1;
     }
     *out = PyBytes_AsString(*out_bytes);
+    if (strlen(*out) != (size_t)PyBytes_Size(*out_bytes)) {
+        (void)pto__py_raise_status(state, op, PTO_E_ARGUMENT, "%s must not hold a zero character",
+                                   pto__py_parameter_names[parameter]);
+        Py_CLEAR(*out_bytes);
+        return -1;
+    }
     return 0;
 }
 
@@ -37,7 +44,8 @@ static int convert_explore(const struct module_state *state, PyObject *const *va
                           &config->schedules) != 0) {
         return -1;
     }
-    return convert_name(state, PARAMETER_PROFILE, values[2], &out->profile, &config->profile);
+    return pto__py_to_text(state, "init", PARAMETER_PROFILE, values[2], &out->profile,
+                           &config->profile);
 }
 
 int pto__py_to_config(const struct module_state *state, PyObject *const *values,
@@ -51,7 +59,8 @@ int pto__py_to_config(const struct module_state *state, PyObject *const *values,
             0 ||
         pto__py_to_path(state, "init", PARAMETER_AICORE_KERNEL_PATH, values[3],
                         &out->aicore_kernel_path) != 0 ||
-        convert_name(state, PARAMETER_BACKEND, values[4], &out->backend, &config->backend) != 0 ||
+        pto__py_to_text(state, "init", PARAMETER_BACKEND, values[4], &out->backend,
+                        &config->backend) != 0 ||
         convert_explore(state, &values[6], out) != 0) {
         return -1;
     }

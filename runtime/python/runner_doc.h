@@ -166,7 +166,7 @@ PyDoc_STRVAR(runner_copy_from_device_doc,
 "    bytearray(b'abcd')\n");
 
 PyDoc_STRVAR(runner_run_doc,
-"run($self, /, graph, launch_aicpu_num=1)\n--\n\n"
+"run($self, /, graph, launch_aicpu_num=1, *, check=None)\n--\n\n"
 "Run every task of a graph once, each after its predecessors, and return when all are done.\n"
 "\n"
 "Everything that can be checked is checked before anything is launched: cycles, func_ids,\n"
@@ -177,6 +177,11 @@ PyDoc_STRVAR(runner_run_doc,
 "    graph: the Graph; it cannot be changed while it runs.\n"
 "    launch_aicpu_num: scheduler threads on the device, 1 to 16; more than there are cores make\n"
 "        no difference.\n"
+"    check: what to check the kernels for, on the simulator: \"memory\" (accesses outside the\n"
+"        tensors that the task's arguments point into), \"init\" (reads of bytes that nobody\n"
+"        wrote), \"race\" (tasks that the graph does not order touch the same bytes or lines);\n"
+"        several with commas between, or \"all\". None: what PTO_CHECK holds at init(); \"\":\n"
+"        nothing.\n"
 "\n"
 "Returns:\n"
 "    int: 0.\n"
@@ -187,8 +192,12 @@ PyDoc_STRVAR(runner_run_doc,
 "    InvalidPointer: an argument does not lie inside a live block with its whole extent.\n"
 "    TaskFailed: a kernel returned an error (attribute task_code); the runner stays ready.\n"
 "    TaskFault: a kernel crashed; the runner is failed.\n"
+"    CheckFailed: the checks found something (attribute findings); the runner stays ready.\n"
 "    DeviceTimeout: no task completed for the time that init() was given; the runner is failed.\n"
 "    KeyboardInterrupt: Ctrl-C; tasks that had not begun were not run, the runner stays ready.\n"
+"    InvalidArgument: check names something that is none.\n"
+"    BackendUnavailable: the backend does not have such a check.\n"
+"    FileError: there is no build of the kernels for checks (kernel_check.o).\n"
 "    OutOfRange, InvalidType, InvalidState, RunnerFailed, OutOfMemory, DeviceError, Busy, Forked.\n"
 "\n"
 "Threads: releases the GIL. Signal handlers run in the main thread every 50 ms or so.\n"

@@ -34,8 +34,8 @@ static const struct signature copy_from_device_signature = {
     .parameters = {PARAMETER_HOST_DATA, PARAMETER_DEV_PTR},
 };
 static const struct signature run_signature = {
-    .op = "run", .count = 2, .required = 1, .positional = 2,
-    .parameters = {PARAMETER_GRAPH, PARAMETER_LAUNCH_AICPU_NUM},
+    .op = "run", .count = 3, .required = 1, .positional = 2,
+    .parameters = {PARAMETER_GRAPH, PARAMETER_LAUNCH_AICPU_NUM, PARAMETER_CHECK},
 };
 
 static struct runner_object *as_runner(PyObject *self)
@@ -261,54 +261,27 @@ static PyObject *runner_copy_from_device(PyObject *self, PyObject *const *args,
     return finish(runner, op, status, &err);
 }
 
-// A pto_poll_function: runs signal handlers, so that Ctrl-C ends a run. The context is the place of
-// the thread state that run() saved; only the main thread has signals to handle.
-static int poll_signals(void *context)
-{
-    PyThreadState **saved = context;
-    PyEval_RestoreThread(*saved);
-    int interrupted = PyErr_CheckSignals() != 0;
-    *saved = PyEval_SaveThread();
-    return interrupted;
-}
-
 static enum pto_status run_without_gil(struct runner_object *runner, struct pto_graph *graph,
-                                       int64_t scheduler_count, struct pto_error *err)
+                                       struct pto_run_options *options, struct pto_error *err)
 {
     PyThreadState *saved = PyEval_SaveThread();
-    const struct pto_run_options options = {
-        .size = sizeof(options),
-        .scheduler_count = scheduler_count,
-        .poll = poll_signals,
-        .poll_context = &saved,
-    };
-    enum pto_status status = pto_runner_run(runner->runner, graph, &options, err);
+    options->size = sizeof(*options);
+    options->poll = pto__py_poll_signals;
+    options->poll_context = &saved;
+    enum pto_status status = pto_runner_run(runner->runner, graph, options, err);
     PyEval_RestoreThread(saved);
     return status;
 }
 
-static PyObject *runner_run(PyObject *self, PyObject *const *args, Py_ssize_t arg_count,
-                            PyObject *keywords)
+static PyObject *run_graph(struct runner_object *runner, struct graph_object *graph,
+                           struct pto_run_options *options)
 {
-    struct runner_object *runner = as_runner(self);
     const struct module_state *state = runner->state;
-    PyObject *values[2];
-    int64_t scheduler_count = 1;
-    if (pto__py_parse(state, &run_signature, args, arg_count, keywords, values) != 0) {
-        return NULL;
-    }
-    if (state->graph_type == NULL || !PyObject_TypeCheck(values[0], state->graph_type)) {
-        return pto__py_raise_type(state, "run", "graph must be a pto_runtime.Graph, not %.100R",
-                                  values[0]);
-    }
-    if (values[1] != NULL && pto__py_to_int64(state, "run", PARAMETER_LAUNCH_AICPU_NUM, values[1],
-                                              &scheduler_count) != 0) {
-        return NULL;
-    }
-    // The caller's reference could be dropped by another thread while this one is without the GIL.
-    struct graph_object *graph = (struct graph_object *)pto__py_new_ref(values[0]);
+    struct pto_py_findings findings = {.items = NULL};
     struct pto_error err;
-    enum pto_status status = run_without_gil(runner, graph->graph, scheduler_count, &err);
+    options->finding = pto__py_collect_finding;
+    options->finding_context = &findings;
+    enum pto_status status = run_without_gil(runner, graph->graph, options, &err);
     pto__py_log_emit(runner);
     PyObject *result = NULL;
     if (PyErr_Occurred()) {
@@ -317,8 +290,39 @@ static PyObject *runner_run(PyObject *self, PyObject *const *args, Py_ssize_t ar
         result = pto__py_raise_cycle(state, "run", &err, graph->graph);
     } else {
         result = finish(runner, "run", status, &err);
+        if (result == NULL && findings.count != 0) {
+            pto__py_attach_findings(state, &findings);
+        }
     }
+    free(findings.items);
+    return result;
+}
+
+static PyObject *runner_run(PyObject *self, PyObject *const *args, Py_ssize_t arg_count,
+                            PyObject *keywords)
+{
+    struct runner_object *runner = as_runner(self);
+    const struct module_state *state = runner->state;
+    PyObject *values[3];
+    struct pto_run_options options = {.scheduler_count = 1};
+    PyObject *check = NULL;
+    if (pto__py_parse(state, &run_signature, args, arg_count, keywords, values) != 0) {
+        return NULL;
+    }
+    if (state->graph_type == NULL || !PyObject_TypeCheck(values[0], state->graph_type)) {
+        return pto__py_raise_type(state, "run", "graph must be a pto_runtime.Graph, not %.100R",
+                                  values[0]);
+    }
+    if ((values[1] != NULL && pto__py_to_int64(state, "run", PARAMETER_LAUNCH_AICPU_NUM, values[1],
+                                               &options.scheduler_count) != 0) ||
+        pto__py_to_text(state, "run", PARAMETER_CHECK, values[2], &check, &options.check) != 0) {
+        return NULL;
+    }
+    // The caller's reference could be dropped by another thread while this one is without the GIL.
+    struct graph_object *graph = (struct graph_object *)pto__py_new_ref(values[0]);
+    PyObject *result = run_graph(runner, graph, &options);
     Py_DECREF(graph);
+    Py_XDECREF(check);
     return result;
 }
 

@@ -127,10 +127,12 @@ static void free_parts(struct pto_backend *device)
 }
 
 // As many lanes as processors, but never more than there are programs to step.
-static enum pto_status choose_lane_count(struct pto_backend *device, struct pto_error *err)
+static enum pto_status choose_lane_count(struct pto_backend *device,
+                                         const struct pto_backend_config *config,
+                                         struct pto_error *err)
 {
-    uint32_t count = pto__cpu_count();
-    const char *text = getenv("PTO_SIM_LANES");
+    uint32_t count = config->lane_count != 0 ? config->lane_count : pto__cpu_count();
+    const char *text = config->lane_count != 0 ? NULL : getenv("PTO_SIM_LANES");
     if (text != NULL && *text != '\0') {
         char *end;
         errno = 0;
@@ -176,7 +178,7 @@ enum pto_status pto__sim_open(struct pto_backend **out, const struct pto_backend
     pto__wait_init(&device->caller_wake);
     pto__wait_init(&device->monitor_wake);
 
-    enum pto_status status = choose_lane_count(device, err);
+    enum pto_status status = choose_lane_count(device, config, err);
     if (status == PTO_OK) {
         status = load_programs(device, config, err);
     }
@@ -190,6 +192,10 @@ enum pto_status pto__sim_open(struct pto_backend **out, const struct pto_backend
     status = pto__sim_memory_create(&device->memory, err);
     if (status != PTO_OK) {
         goto fail_parts;
+    }
+    status = pto__sim_checks_create(&device->checks, config, err);
+    if (status != PTO_OK) {
+        goto fail_fault;
     }
     status = pto__fault_open(err);
     if (status != PTO_OK) {
@@ -210,6 +216,7 @@ fail_threads:
     stop_threads(device);
     pto__fault_close();
 fail_fault:
+    pto__sim_checks_destroy(device->checks);
     pto__sim_memory_destroy(device->memory);
 fail_parts:
     free_parts(device);
@@ -225,6 +232,7 @@ void pto__sim_close(struct pto_backend *device)
     stop_threads(device);
     pto__sim_monitor_stop(device);
     pto__fault_close();
+    pto__sim_checks_destroy(device->checks);
     pto__sim_memory_destroy(device->memory);
     free_parts(device);
     unload_programs(device);

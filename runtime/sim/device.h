@@ -21,6 +21,7 @@
 #include "base/fault.h"
 #include "host/backend.h"
 
+struct pto_sim_checks;
 struct pto_sim_memory;
 
 // One scheduler thread or core. `state` is the program's private memory.
@@ -85,6 +86,7 @@ struct pto_backend {
     struct pto_sim_program *cores;      // core_count
     void *states;                       // the programs' private memory
     struct pto_sim_lane *lanes;         // lane_count
+    struct pto_sim_checks *checks;      // checked.c's
 
     // The launch. Written by the caller of run() while no helper is inside.
     uint32_t scheduler_count;
@@ -153,6 +155,25 @@ void pto__sim_monitor_arm(struct pto_backend *device); // at each launch
 
 // fault.c: prepares a lane's fault_scope.
 enum pto_status pto__sim_fault_prepare_lane(struct pto_sim_lane *lane, struct pto_error *err);
+// Ends the kernel that this lane, and thread, is in, as a bad access to the address does. Does not
+// return.
+void pto__sim_fault_stop(struct pto_sim_lane *lane, uint64_t address);
+
+// checked.c: launches with checks of kernels, on a second device that has one lane and a program
+// built for it. The second device is opened when it is first needed.
+enum pto_status pto__sim_checks_create(struct pto_sim_checks **out,
+                                       const struct pto_backend_config *config,
+                                       struct pto_error *err);
+void pto__sim_checks_destroy(struct pto_sim_checks *checks); // NULL is allowed
+enum pto_status pto__sim_prepare_checks(struct pto_backend *device,
+                                        const struct pto_check_setup *setup, struct pto_error *err);
+// As pto__sim_launch and pto__sim_handshakes, on the device that the request, or the last one, is
+// for.
+enum pto_status pto__sim_launch_any(struct pto_backend *device,
+                                    const struct pto_launch_request *request,
+                                    struct pto_launch_outcome *out, struct pto_error *err);
+enum pto_status pto__sim_handshakes_any(struct pto_backend *device, struct pto_handshake *out,
+                                        uint32_t core_count, struct pto_error *err);
 
 // memory.c: the device's memory. Thread-safe.
 enum pto_status pto__sim_memory_create(struct pto_sim_memory **out, struct pto_error *err);

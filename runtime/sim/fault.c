@@ -29,6 +29,12 @@ static bool on_fault(struct pto_fault_scope *scope, int signal_number, const sig
     return false;
 }
 
+void pto__sim_fault_stop(struct pto_sim_lane *lane, uint64_t address)
+{
+    lane->fault = (struct pto_sim_fault){.signal = SIGSEGV, .address = address};
+    siglongjmp(lane->escape, 1);
+}
+
 enum pto_status pto__sim_fault_prepare_lane(struct pto_sim_lane *lane, struct pto_error *err)
 {
     lane->fault_scope.handle = on_fault;

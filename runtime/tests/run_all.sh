@@ -229,7 +229,8 @@ pip_install() {
     "$OUT/pip/venv/bin/python" -m pip wheel --disable-pip-version-check --no-deps \
         --wheel-dir "$OUT/pip/wheel" "$ROOT"
     unzip_list=$("$python" -m zipfile -l "$OUT"/pip/wheel/*.whl)
-    for name in aicpu/libaicpu_graph_kernel.so aicore/kernel.o py.typed __init__.pyi __init__.py; do
+    for name in aicpu/libaicpu_graph_kernel.so aicore/kernel.o aicore/kernel_check.o py.typed \
+            __init__.pyi __init__.py; do
         printf '%s\n' "$unzip_list" | grep "^pto_runtime/$name "
     done
     "$OUT/pip/venv/bin/python" -m pip install --disable-pip-version-check --no-index \

@@ -27,14 +27,15 @@ TEXT_NAMES = {"Makefile", ".gitignore", ".clang-format", "run"}
 SPDX = "SPDX-License-Identifier: Apache-2.0"
 
 # What each folder under runtime/ may include, besides its own files and the system's headers.
-PUBLIC = {"pto/graph.h", "pto/pto.h", "pto/runner.h", "pto/status.h"}
+PUBLIC = {"pto/analysis.h", "pto/graph.h", "pto/pto.h", "pto/runner.h", "pto/status.h"}
 INCLUDES = {
     "abi": set(),
     "include": {"abi"},
     "base": {"abi", "public"},
     "graph": {"abi", "base", "public"},
     "host": {"abi", "base", "graph", "public"},
-    "sim": {"abi", "base", "host", "public"},
+    "check": {"abi", "base", "graph", "host", "public"},
+    "sim": {"abi", "base", "check", "host", "public"},
     "explore": {"abi", "base", "host", "public"},
     "ascend": {"abi", "base", "host", "public"},
     "python": {"abi", "base", "graph", "host", "public"},
@@ -43,7 +44,7 @@ INCLUDES = {
     "examples": {"public", "kernel"},
     "bench": {"abi", "graph", "examples", "public", "kernel"},
 }
-LIBRARY = {"abi", "base", "graph", "host", "sim", "explore", "ascend", "aicpu", "aicore"}
+LIBRARY = {"abi", "base", "graph", "host", "check", "sim", "explore", "ascend", "aicpu", "aicore"}
 
 # Words that no C file may hold, and words that no library file may hold: it reports by status, and
 # never prints, ends the process or runs another one.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything a host program needs: graphs and runners.
+// Everything a host program needs: graphs, what can be said of them, and runners.
 #ifndef PTO_PTO_H
 #define PTO_PTO_H
 
+#include "pto/analysis.h"
 #include "pto/graph.h"
 #include "pto/runner.h"
 #include "pto/status.h"

@@ -64,11 +64,57 @@ struct pto_config {
 // Called every 50 ms or so on the thread that called run, between tasks. Not 0: end the run.
 typedef int pto_poll_function(void *context);
 
+// What a check is for; a finding has one of them.
+enum pto_check {
+    PTO_CHECK_MEMORY = 1, // memcheck: outside the blocks that the task's arguments point into
+    PTO_CHECK_INIT = 2,   // initcheck: a read of what nobody wrote
+    PTO_CHECK_RACE = 4,   // racecheck: two tasks that the graph does not order
+    PTO_CHECK_STALE = 8,  // stalecheck: a read of what another core has not written back
+};
+
+// A task's part in a finding.
+struct pto_check_access {
+    uint32_t task;     // PTO_ERROR_NONE: there is no such task
+    uint32_t func_id;  // of its kernel
+    uint32_t arg;      // the argument by which it reaches the tensor, else PTO_ERROR_NONE
+    uint32_t is_write; // 1: it writes; 0: it reads
+    // Bytes begin..end - 1, counted from the tensor's first. Below 0 or past the tensor's end in
+    // findings of memcheck. Of a range that is touched in pieces, first and last.
+    int64_t begin;
+    int64_t end;
+    char kernel[44];
+};
+
+#define PTO_CHECK_MESSAGE_SIZE 640
+
+struct pto_check_finding {
+    uint32_t kind;         // enum pto_check
+    uint32_t shares_line;  // racecheck: 1: other bytes, but of one cache line
+    uint64_t tensor;       // the block's device pointer; 0: no block is near
+    uint64_t tensor_bytes; // its size
+    struct pto_check_access access;
+    struct pto_check_access other;        // racecheck: the task that came first in this run
+    char message[PTO_CHECK_MESSAGE_SIZE]; // all of it in words
+};
+
+// Receives what a checked run on the simulator found, one after the other, before run returns, on
+// the thread that called it; `remaining` more were found, of which the last ones may only have been
+// counted. It must not call the runner.
+typedef void pto_finding_function(void *context, const struct pto_check_finding *finding,
+                                  uint64_t remaining);
+
+// Set size = sizeof(struct pto_run_options). A caller built before `check` was there may go on.
 struct pto_run_options {
     size_t size;
     int64_t scheduler_count; // AICPU threads, 1..PTO_RUNNER_SCHEDULER_MAX
     pto_poll_function *poll; // NULL: none
     void *poll_context;
+    // What to check kernels for, on the simulator: "memory", "init", "race", a list of them with
+    // commas, or "all". "": nothing. NULL: what PTO_CHECK held at init. "explore" checks everything
+    // always, and takes these and "stale"; "ascend" has no checks.
+    const char *check;
+    pto_finding_function *finding; // NULL: none
+    void *finding_context;
 };
 
 // One core after a run, as the handshake left it.
@@ -135,6 +181,8 @@ pto_runner_copy_from_device(struct pto_runner *runner, void *host, uint64_t devi
 // pointers and extents. options may be NULL (one scheduler thread, no poll).
 // After PTO_E_TASK and PTO_E_INTERRUPTED the runner is READY: the tasks that had not begun were not
 // run. After PTO_E_FAULT, PTO_E_TIMEOUT and PTO_E_DEVICE it is FAILED.
+// PTO_E_CHECK: a checked run found something; the message is the first finding's. The runner is
+// READY; every task was run, unless memcheck stopped a kernel before a bad access.
 PTO_API PTO_NODISCARD enum pto_status pto_runner_run(struct pto_runner *runner,
                                                      struct pto_graph *graph,
                                                      const struct pto_run_options *options,

@@ -46,6 +46,7 @@ enum pto_status {
     PTO_E_DEVICE = -19,      // the device or its driver reported an error
     PTO_E_INTERNAL = -20,    // a defect of this library
     PTO_E_ORDER = -21,       // the explorer found an access without the order it needs
+    PTO_E_CHECK = -22,       // the checks of a run found faults in kernels or in the graph
 };
 
 #define PTO_ERROR_NONE UINT32_MAX

@@ -23,6 +23,7 @@ from ._core import DeviceRunner, Graph, __version__
 from ._errors import (
     BackendUnavailable,
     Busy,
+    CheckFailed,
     DeviceError,
     DeviceTimeout,
     Error,
@@ -45,11 +46,13 @@ from ._errors import (
     TaskFault,
 )
 from ._paths import DEVICE_PROGRAM_DIR
-from ._report import CoreResult
+from ._report import CheckFinding, CoreResult, FindingList, TaskAccess
 
 __all__ = [
     "BackendUnavailable",
     "Busy",
+    "CheckFailed",
+    "CheckFinding",
     "CoreResult",
     "DEVICE_PROGRAM_DIR",
     "DeviceError",
@@ -57,6 +60,7 @@ __all__ = [
     "DeviceTimeout",
     "Error",
     "FileError",
+    "FindingList",
     "Forked",
     "Graph",
     "GraphCycle",
@@ -72,6 +76,7 @@ __all__ = [
     "OutOfMemory",
     "OutOfRange",
     "RunnerFailed",
+    "TaskAccess",
     "TaskFailed",
     "TaskFault",
     "__version__",

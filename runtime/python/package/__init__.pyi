@@ -4,6 +4,7 @@ from ._core import Graph as Graph
 from ._core import __version__ as __version__
 from ._errors import BackendUnavailable as BackendUnavailable
 from ._errors import Busy as Busy
+from ._errors import CheckFailed as CheckFailed
 from ._errors import DeviceError as DeviceError
 from ._errors import DeviceTimeout as DeviceTimeout
 from ._errors import Error as Error
@@ -25,11 +26,16 @@ from ._errors import RunnerFailed as RunnerFailed
 from ._errors import TaskFailed as TaskFailed
 from ._errors import TaskFault as TaskFault
 from ._paths import DEVICE_PROGRAM_DIR as DEVICE_PROGRAM_DIR
+from ._report import CheckFinding as CheckFinding
 from ._report import CoreResult as CoreResult
+from ._report import FindingList as FindingList
+from ._report import TaskAccess as TaskAccess
 
 __all__ = [
     "BackendUnavailable",
     "Busy",
+    "CheckFailed",
+    "CheckFinding",
     "CoreResult",
     "DEVICE_PROGRAM_DIR",
     "DeviceError",
@@ -37,6 +43,7 @@ __all__ = [
     "DeviceTimeout",
     "Error",
     "FileError",
+    "FindingList",
     "Forked",
     "Graph",
     "GraphCycle",
@@ -52,6 +59,7 @@ __all__ = [
     "OutOfMemory",
     "OutOfRange",
     "RunnerFailed",
+    "TaskAccess",
     "TaskFailed",
     "TaskFault",
     "__version__",

@@ -3,6 +3,8 @@
 
 from typing import Any, Dict, Optional, Tuple, Type
 
+from ._report import CheckFinding
+
 
 class Error(RuntimeError):
     """Base of every exception that the runtime raises.
@@ -17,6 +19,9 @@ class Error(RuntimeError):
     kernel: the kernel's name, or None.
     task_code: TaskFailed: what the kernel returned; TaskFault: the signal's number; else None.
     hint: what usually helps, or None.
+
+    An exception of a run with checks also has findings and more_findings, if there were any; see
+    CheckFailed.
     """
 
     code: int = 0
@@ -148,6 +153,28 @@ class OrderFault(Error):
     hint = "init(..., seed=<the seed in the message>) replays it; finalize() first"
 
 
+class CheckFailed(Error):
+    """The checks of a run found faults in kernels or in the graph. The runner stays ready.
+
+    findings: the first 64 of them.
+    more_findings: how many there were beyond those.
+    """
+
+    findings: Tuple[CheckFinding, ...] = ()
+    more_findings: int = 0
+
+    hint = "findings has each of them with its tasks, arguments and bytes"
+
+    def __str__(self) -> str:
+        if len(self.findings) < 2:
+            return super().__str__()
+        count = len(self.findings) + self.more_findings
+        lines = [f"run: the checks found {count} faults", *map(str, self.findings)]
+        if self.more_findings:
+            lines.append(f"and {self.more_findings} more")
+        return "\n  ".join(lines)
+
+
 class InternalError(Error):
     """A defect of the runtime."""
 
@@ -176,6 +203,7 @@ _CLASSES: Dict[str, Type[Error]] = {
     "PTO_E_DEVICE": DeviceError,
     "PTO_E_INTERNAL": InternalError,
     "PTO_E_ORDER": OrderFault,
+    "PTO_E_CHECK": CheckFailed,
     "TYPE": InvalidType,
 }
 

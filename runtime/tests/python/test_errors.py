@@ -20,6 +20,7 @@ BUILTINS = {
     "BackendUnavailable": RuntimeError, "KernelMismatch": ValueError, "TaskFailed": RuntimeError,
     "TaskFault": RuntimeError, "DeviceTimeout": TimeoutError, "RunnerFailed": RuntimeError,
     "DeviceError": RuntimeError, "InternalError": RuntimeError, "OrderFault": RuntimeError,
+    "CheckFailed": RuntimeError,
 }
 
 
@@ -29,7 +30,7 @@ def statuses():
 
 
 def test_every_status_has_its_class():
-    assert len(statuses()) == 21
+    assert len(statuses()) == 22
     for name, code in statuses().items():
         made = _errors.make(name, code, "run", "text", 0, None, None, None, None, None)
         assert (made.name, made.code) == (name, code)

@@ -42,7 +42,7 @@ def build_tree(tmp_path):
     (build / "python" / "pto_runtime" / "_build.py").write_text('DEVICE_PROGRAM_DIR = "../.."\n')
     for name in ("aicpu", "aicore"):
         (build / name).mkdir()
-    for name in ("aicpu/libaicpu_graph_kernel.so", "aicore/kernel.o"):
+    for name in ("aicpu/libaicpu_graph_kernel.so", "aicore/kernel.o", "aicore/kernel_check.o"):
         shutil.copy(BUILD / name, build / name)
     (tmp_path / "runtime" / "python").mkdir()
     shutil.copy(EXAMPLE, tmp_path / "runtime" / "python" / "graphbuilder.py")
@@ -58,6 +58,16 @@ def build_tree(tmp_path):
 def test_example_finds_the_build(build_tree, folder, script):
     lines = lines_of(start([script, "9"], build_tree / folder))
     assert lines[0] == FIRST and lines[-3:] == LAST
+
+
+def test_example_has_nothing_to_find(build_tree):
+    script = "../../python/graphbuilder.py"
+    for checks in ("memory,init,race", "all"):
+        lines = lines_of(start([script, "9"], build_tree / "python", PTO_CHECK=checks))
+        assert lines[0] == FIRST and lines[-3:] == LAST
+    done = start([script, "9"], build_tree / "python", PTO_CHECK="memory,rice")
+    assert done.returncode == 1
+    assert "PTO_CHECK is 'memory,rice', and 'rice' is no check" in done.stderr.decode()
     assert any("Device 9" in line and "sim" in line for line in lines)
     assert any(line.startswith("Graph: 4 tasks, 4 edges") for line in lines)
     assert "3 cores completed 4 tasks" in lines

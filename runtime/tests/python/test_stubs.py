@@ -124,7 +124,9 @@ def documented_names():
             yield from (member for member in public_members(value)
                         if not member.startswith("__"))
     yield from (name for name in vars(pto_runtime.Error) if not name.startswith("_"))
-    yield from pto_runtime.CoreResult._fields
+    for kind in (pto_runtime.CoreResult, pto_runtime.CheckFinding, pto_runtime.TaskAccess):
+        yield from kind._fields
+    yield "more_findings"
 
 
 def test_reference_has_every_name():

@@ -24,7 +24,7 @@ static void test_status_names(void **state)
     assert_string_equal(pto_status_name(PTO_OK), "PTO_OK");
     assert_string_equal(pto_status_name(PTO_E_INTERNAL), "PTO_E_INTERNAL");
     assert_string_equal(pto_status_name((enum pto_status)1), "PTO_E_UNKNOWN");
-    for (int a = 0; a >= PTO_E_ORDER; a--) {
+    for (int a = 0; a >= PTO_E_CHECK; a--) {
         assert_memory_equal(pto_status_name((enum pto_status)a), "PTO_", 4);
         assert_string_not_equal(pto_status_name((enum pto_status)a), "PTO_E_UNKNOWN");
         for (int b = 0; b > a; b--) {
@@ -32,7 +32,7 @@ static void test_status_names(void **state)
                                     pto_status_name((enum pto_status)b));
         }
     }
-    assert_string_equal(pto_status_name((enum pto_status)(PTO_E_ORDER - 1)), "PTO_E_UNKNOWN");
+    assert_string_equal(pto_status_name((enum pto_status)(PTO_E_CHECK - 1)), "PTO_E_UNKNOWN");
 }
 
 static void test_fields(void **state)

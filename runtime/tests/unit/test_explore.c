@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "kernels/faulty.h"
 #include "pto/pto.h"
 
 #define FUNC_ADD_SCALAR 1u
@@ -259,7 +260,7 @@ static void test_overrun(void **state)
 {
     (void)state;
     need_instrumented_kernels();
-    static const char expected[] = "past the end of the block";
+    static const char expected[] = "that is past its end";
     for (size_t i = 0; i < 2; i++) {
         struct pto_runner *runner = open_with(PTO_TEST_KERNELS, "a5", 1);
         struct pto_graph *graph;
@@ -271,9 +272,54 @@ static void test_overrun(void **state)
         uint64_t args[] = {block, size_bytes, 1};
         OK(pto_graph_add_task(graph, args, 3, FUNC_OVERRUN, &task, &err));
         enum pto_status status = pto_runner_run(runner, graph, NULL, &err);
-        if (status != PTO_E_ORDER || strstr(err.message, "the kernel of task 0 on core") == NULL ||
+        if (status != PTO_E_ORDER ||
+            strstr(err.message, "memcheck: task 0 (kernel 'overrun'") == NULL ||
             strstr(err.message, expected) == NULL) {
             fail_msg("%s: %s", expected, status == PTO_OK ? "nothing was found" : err.message);
+        }
+        pto_graph_destroy(graph);
+        pto_runner_destroy(runner);
+    }
+}
+
+// Where a bad access lies, in the words that the simulator's checks have for it.
+static void test_bad_places(void **state)
+{
+    (void)state;
+    need_instrumented_kernels();
+    static const struct {
+        enum touch operation;
+        int64_t offset; // from the second of three blocks of 100 bytes, a line and a half apart
+        const char *expected;
+    } cases[] = {
+        {TOUCH_READ_4, 100, "reads bytes 100 to 103 of the tensor at"},
+        {TOUCH_WRITE_8, 96, "writes bytes 100 to 103 of the tensor at"},
+        {TOUCH_WRITE_8, 96, "(100 bytes): that is past its end"},
+        {TOUCH_READ_1, -1, "(100 bytes): that is before its beginning"},
+        {TOUCH_READ_1, -1, "reads byte -1 of the tensor at"},
+        {TOUCH_MEMSET, 61, "writes byte 100 of the tensor at"},
+        {TOUCH_WRITE_1, 192, "(100 bytes): no argument of the task points into it"},
+        {TOUCH_WRITE_1, 1 << 20, "no live block of device memory is there"},
+        {TOUCH_MEMSET, 0, "that is past its end"}, // of -1 bytes
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct pto_runner *runner = open_with(PTO_TEST_FAULTY, "a5", 1);
+        struct pto_graph *graph;
+        uint64_t blocks[3];
+        uint32_t task;
+        for (size_t k = 0; k < 3; k++) {
+            OK(pto_runner_allocate(runner, 100, &blocks[k], &err));
+        }
+        assert_int_equal(blocks[2] - blocks[1], 192);
+        OK(pto_graph_create(&graph, &err));
+        const uint64_t args[] = {blocks[1], 100, cases[i].operation, (uint64_t)cases[i].offset,
+                                 cases[i].offset == 0 ? UINT64_MAX : 40};
+        OK(pto_graph_add_task(graph, args, 5, FUNC_TOUCH, &task, &err));
+        enum pto_status status = pto_runner_run(runner, graph, NULL, &err);
+        if (status != PTO_E_ORDER || strstr(err.message, cases[i].expected) == NULL ||
+            strstr(err.message, "memcheck: task 0 (kernel 'touch', func_id 30") == NULL) {
+            fail_msg("not '%s': %s", cases[i].expected,
+                     status == PTO_OK ? "nothing was found" : err.message);
         }
         pto_graph_destroy(graph);
         pto_runner_destroy(runner);
@@ -287,9 +333,10 @@ static void test_kernels(void **state)
     static const struct kernel_case cases[] = {
         {"ordered", 0, 0, 16, 1, 0, NULL},
         {"lines of their own", 0, 16, 16, 0, 0, NULL},
-        {"two write the same", 0, 4, 16, 0, 0, "needs an edge between the two tasks"},
-        {"two write one line", 0, 8, 8, 0, 0, "or the data lines of their own"},
-        {"reads garbage", 0, 0, 16, 1, 1, "byte 0 from argument 0 of task 0"},
+        {"two write the same", 0, 4, 16, 0, 0, "graph.add_successor("},
+        {"two write one line", 0, 8, 8, 0, 0, "lines of its own"},
+        {"reads garbage", 0, 0, 16, 1, 1,
+         "initcheck: task 0 (kernel 'add_scalar', func_id 1, argument 0) reads bytes 0 to 3"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         test_kernel_case(&cases[i]);
@@ -306,6 +353,7 @@ int main(void)
         cmocka_unit_test(test_upload_without_launch),
         cmocka_unit_test(test_kernels),
         cmocka_unit_test(test_overrun),
+        cmocka_unit_test(test_bad_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "graph/conflicts.h"
 #include "graph/graph.h"
 #include "tests/unit/graph_test.h"
 
@@ -135,6 +136,35 @@ static int ignore(void *context, const char *text, size_t size_bytes)
     return 0;
 }
 
+static void count_conflict(void *context, const struct pto_conflict *conflict)
+{
+    assert_in_range(conflict->begin, 0, conflict->end);
+    (*(uint32_t *)context)++;
+}
+
+// Every task but one reads the same bytes, so that lists grow, and that one races with those that
+// the graph does not order before it.
+static enum pto_status find_conflicts(struct pto_graph *graph, uint32_t *out_count,
+                                      struct pto_error *err)
+{
+    struct pto_access accesses[2 * TASKS];
+    for (uint32_t i = 0; i < 2 * TASKS; i++) {
+        accesses[i] =
+            (struct pto_access){.begin = 8, .end = 64 + 8 * i, .task = i, .writes = i == TASKS};
+    }
+    *out_count = 0;
+    struct pto_order *order = NULL;
+    assert_int_equal(pto__graph_pin(graph, NULL), PTO_OK);
+    enum pto_status status = pto__order_create(graph, NULL, &order, err);
+    if (status == PTO_OK) {
+        status =
+            pto__find_conflicts(order, accesses, 2 * TASKS, count_conflict, out_count, NULL, err);
+    }
+    pto__order_destroy(order);
+    pto__graph_unpin(graph);
+    return status;
+}
+
 static void test_create(void **state)
 {
     (void)state;
@@ -189,6 +219,11 @@ static void test_every_call(void **state)
     CALL_WITHOUT_MEMORY(graph, pto_graph_find_cycle(graph, NULL, 0, &count, &err));
     assert_int_equal(count, 0);
     CALL_WITHOUT_MEMORY(graph, pto_graph_print(graph, ignore, NULL, &err));
+    CALL_WITHOUT_MEMORY(graph, pto_graph_redundant_edges(graph, NULL, NULL, 0, &count, &err));
+    assert_int_equal(count, 0);
+    uint32_t conflict_count = 0;
+    CALL_WITHOUT_MEMORY(graph, find_conflicts(graph, &conflict_count, &err));
+    assert_int_equal(conflict_count, TASKS - 1);
     struct pto_image image;
     CALL_WITHOUT_MEMORY(graph, compile(graph, &image, &err));
     CALL_WITHOUT_MEMORY(graph, pto__image_check(&image, &err));
