@@ -282,6 +282,33 @@ static void dead_and_mute(void **state)
     standin_assert_clean(&standin);
 }
 
+// CANN ends an AICPU program after 28 or 60 s unless a launch says otherwise, and a run may take
+// longer. The stand-in's clock goes a hundred times faster, so its 60 s are over in the run.
+static void longer_than_canns_default(void **state)
+{
+    (void)state;
+    if (standin_is("noaicpu")) {
+        skip();
+    }
+    struct pto_config config = cts_test_config(&backend, 3);
+    struct pto_runner *runner = cts_open_config(&config);
+    struct pto_graph *graph = cts_graph();
+    for (uint32_t i = 0; i < 2; i++) {
+        (void)cts_add1(graph, CTS_SLEEP, 400 * CTS_MS);
+    }
+    cts_edge(graph, 0, 1);
+    setenv("FAKE_CANN_CLOCK", "100", 1);
+    CTS_OK(pto_runner_run(runner, graph, NULL, &cts_error));
+    standin.drop_limits(1);
+    CTS_FAILS(pto_runner_run(runner, graph, NULL, &cts_error), PTO_E_TIMEOUT, "run limit");
+    assert_int_equal(cts_error.vendor_code, 507017);
+    standin.drop_limits(0);
+    unsetenv("FAKE_CANN_CLOCK");
+    pto_graph_destroy(graph);
+    cts_close(runner);
+    standin_assert_clean(&standin);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +321,7 @@ int main(void)
         cmocka_unit_test(device_pointers_are_not_the_hosts),
         cmocka_unit_test(sizes),
         cmocka_unit_test(dead_and_mute),
+        cmocka_unit_test(longer_than_canns_default),
     };
     standin = standin_open();
     snprintf(home, sizeof(home), "%s", getenv("ASCEND_HOME_PATH"));

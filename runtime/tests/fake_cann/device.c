@@ -9,7 +9,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tests/fake_cann/state.h"
@@ -246,14 +245,7 @@ static int wait_until(const struct timespec *until)
 
 int fake_device_call(struct fake_device *device, struct fake_message *message, uint64_t limit_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)(limit_ms / 1000);
-    until.tv_nsec += (long)(limit_ms % 1000 * 1000000);
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
+    const struct timespec until = fake_until(limit_ms);
     pid_t pid = device->pid;
     message->job = ++device->job_count;
     struct answer answer = {.device = device, .job = message->job, .next = waiting};

@@ -36,5 +36,7 @@ typedef void fake_cann_inject_function(enum fake_cann_fault fault, uint64_t n, i
 typedef const char *fake_cann_hit_function(void);
 // 1: copies from a dead device fail too. Reports of real devices differ in this.
 typedef void fake_cann_dead_reads_function(int fail);
+// 1: AICPU launches have CANN's default time limit, whatever they ask for.
+typedef void fake_cann_drop_limits_function(int drop);
 
 #endif // PTO_TESTS_FAKE_CANN_H

@@ -4,11 +4,13 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER;
 pthread_cond_t fake_changed = PTHREAD_COND_INITIALIZER;
 struct fake_cann_stats fake_stats;
 int fake_dead_reads;
+int fake_limits_dropped;
 
 static enum fake_cann_fault fault;
 static uint64_t fault_at;
@@ -22,6 +24,7 @@ FAKE_API fake_cann_stats_function fake_cann_stats;
 FAKE_API fake_cann_inject_function fake_cann_inject;
 FAKE_API fake_cann_hit_function fake_cann_hit;
 FAKE_API fake_cann_dead_reads_function fake_cann_dead_reads;
+FAKE_API fake_cann_drop_limits_function fake_cann_drop_limits;
 
 void fake_cann_stats(struct fake_cann_stats *out_stats)
 {
@@ -50,6 +53,23 @@ const char *fake_cann_hit(void)
 void fake_cann_dead_reads(int fail)
 {
     fake_dead_reads = fail;
+}
+
+void fake_cann_drop_limits(int drop)
+{
+    fake_limits_dropped = drop;
+}
+
+struct timespec fake_until(uint64_t duration_ms)
+{
+    const char *text = getenv("FAKE_CANN_CLOCK");
+    uint64_t speed = text != NULL && *text != '\0' ? strtoull(text, NULL, 10) : 1;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    uint64_t ns = (uint64_t)until.tv_nsec + duration_ms * 1000000u / speed;
+    until.tv_sec += (time_t)(ns / 1000000000u);
+    until.tv_nsec = (long)(ns % 1000000000u);
+    return until;
 }
 
 void fake_say(const char *format, ...)
