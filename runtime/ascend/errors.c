@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ascend/library.h"
+#include "ascend/service.h"
 #include "base/error.h"
 
 #define RECENT_SIZE 240
@@ -84,7 +84,8 @@ const struct pto_cann_code *pto__cann_code(int32_t code)
 // The first line or two of what CANN wrote, on one line; empty when it wrote nothing.
 static void recent_text(const struct pto_cann *cann, char *text, size_t size)
 {
-    const char *recent = cann->aclGetRecentErrMsg != NULL ? cann->aclGetRecentErrMsg() : NULL;
+    const char *recent =
+        cann->aclGetRecentErrMsg != NULL ? PTO_CALL_TEXT(cann, aclGetRecentErrMsg) : NULL;
     text[0] = '\0';
     if (recent == NULL || *recent == '\0') {
         return;

@@ -133,7 +133,7 @@ enum pto_status pto__runner_require_ready(const struct pto_runner *runner, const
         return pto_fail(err, PTO_E_STATE, "%s: the runner is not initialized; call init() first",
                         operation);
     }
-    char when[40] = "during a copy";
+    char when[40] = "outside a run";
     if (runner->failed_run != 0) {
         snprintf(when, sizeof(when), "in run %llu", (unsigned long long)runner->failed_run);
     }

@@ -282,6 +282,58 @@ static void dead_and_mute(void **state)
     standin_assert_clean(&standin);
 }
 
+static int count_polls(void *context)
+{
+    ++*(int *)context;
+    return 0;
+}
+
+// A call of CANN that does not return fails its operation, which names it, and the runner. The
+// thread that made it goes on when the next device is in use already.
+static void a_call_hangs(void **state)
+{
+    (void)state;
+    setenv("PTO_ASCEND_CALL_LIMIT_MS", "300", 1);
+    struct pto_config config = cts_config(&backend, 3);
+    struct pto_runner *runner = cts_open_config(&config);
+    struct cts_42 work;
+    uint64_t pointer = cts_allocate(runner, 1u << 20); // by the same thread as the next
+    int poll_count = 0;
+    struct pto_run_options options = cts_options(1);
+    options.poll = count_polls;
+    options.poll_context = &poll_count;
+    cts_42_make(&work, runner, 100);
+    cts_run_graph(runner, work.graph);
+    for (int is_run = 0; is_run < 2; is_run++) {
+        standin.inject(FAKE_CANN_STALL, 1, 0);
+        if (is_run) {
+            CTS_FAILS(pto_runner_run(runner, work.graph, &options, &cts_error), PTO_E_TIMEOUT,
+                      "run: CANN's aclrtMemcpyAsync did not return within 0.3 s");
+            assert_true(poll_count > 1);
+        } else {
+            CTS_FAILS(pto_runner_allocate(runner, 8u << 20, &pointer, &cts_error), PTO_E_TIMEOUT,
+                      "allocate_tensor: CANN's aclrtMalloc did not return within 0.3 s");
+            assert_true(pointer == 0);
+        }
+        CTS_FAILS(pto_runner_run(runner, work.graph, NULL, &cts_error), PTO_E_FAILED,
+                  is_run ? "aclrtMemcpyAsync" : "aclrtMalloc");
+        struct pto_core_result cores[3];
+        size_t count;
+        enum pto_status lines = pto_runner_handshake_results(runner, cores, 3, &count, NULL);
+        assert_int_equal(lines, is_run ? PTO_E_TIMEOUT : PTO_OK);
+        pto_graph_destroy(work.graph);
+        CTS_OK(pto_runner_finalize(runner, NULL, &cts_error));
+        CTS_OK(pto_runner_init(runner, &config, &cts_error));
+        standin.inject(FAKE_CANN_NONE, 0, 0);
+        cts_42_make(&work, runner, 100);
+        cts_run_graph(runner, work.graph);
+        cts_42_check(&work, runner, 42.0f);
+    }
+    unsetenv("PTO_ASCEND_CALL_LIMIT_MS");
+    pto_graph_destroy(work.graph);
+    cts_close(runner);
+}
+
 // CANN ends an AICPU program after 28 or 60 s unless a launch says otherwise, and a run may take
 // longer. The stand-in's clock goes a hundred times faster, so its 60 s are over in the run.
 static void longer_than_canns_default(void **state)
@@ -322,6 +374,7 @@ int main(void)
         cmocka_unit_test(sizes),
         cmocka_unit_test(dead_and_mute),
         cmocka_unit_test(longer_than_canns_default),
+        cmocka_unit_test(a_call_hangs), // the last: it leaves pinned memory behind
     };
     standin = standin_open();
     snprintf(home, sizeof(home), "%s", getenv("ASCEND_HOME_PATH"));

@@ -27,6 +27,8 @@ enum fake_cann_fault {
     FAKE_CANN_FAIL, // the n-th call fails with the code, and does nothing
     FAKE_CANN_DIE,  // the same, and the device is dead until it is reset by force
     FAKE_CANN_HANG, // the n-th job (copy or launch) never ends
+    // The n-th call does not return before the next fake_cann_inject, and then fails.
+    FAKE_CANN_STALL,
 };
 
 typedef void fake_cann_stats_function(struct fake_cann_stats *out_stats);

@@ -16,6 +16,7 @@ static enum fake_cann_fault fault;
 static uint64_t fault_at;
 static int fault_code;
 static const char *fault_hit;
+static uint64_t injections;
 
 static _Thread_local void *current;
 static _Thread_local char recent[256];
@@ -40,6 +41,8 @@ void fake_cann_inject(enum fake_cann_fault new_fault, uint64_t n, int32_t code)
     fault_at = n;
     fault_code = code;
     fault_hit = NULL;
+    injections++;
+    pthread_cond_broadcast(&fake_changed);
     fake_stats.calls = 0;
     fake_stats.jobs = 0;
     pthread_mutex_unlock(&fake_lock);
@@ -47,7 +50,10 @@ void fake_cann_inject(enum fake_cann_fault new_fault, uint64_t n, int32_t code)
 
 const char *fake_cann_hit(void)
 {
-    return fault_hit;
+    pthread_mutex_lock(&fake_lock);
+    const char *hit = fault_hit;
+    pthread_mutex_unlock(&fake_lock);
+    return hit;
 }
 
 void fake_cann_dead_reads(int fail)
@@ -107,6 +113,14 @@ int fake_enter(const char *name)
             device->dead = fault_code;
         }
         return fault_code;
+    }
+    if (fault == FAKE_CANN_STALL && fake_stats.calls == fault_at) {
+        uint64_t this_one = injections;
+        fault_hit = name;
+        while (injections == this_one) {
+            pthread_cond_wait(&fake_changed, &fake_lock);
+        }
+        return PTO_CANN_DRIVER_INTERNAL;
     }
     return 0;
 }
