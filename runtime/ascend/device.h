@@ -160,7 +160,7 @@ PTO_NODISCARD enum pto_status pto__ascend_download(struct pto_backend *device,
                                                    uint64_t address, uint64_t size_bytes,
                                                    struct pto_error *err);
 
-// path.c: the launch paths. On a service. Chooses the paths, by PTO_ASCEND_LAUNCH or by what CANN has.
+// path.c, on a service: chooses the launch paths, by PTO_ASCEND_LAUNCH or by what CANN has.
 PTO_NODISCARD enum pto_status pto__ascend_choose_paths(struct pto_backend *device,
                                                        struct pto_error *err);
 const char *pto__ascend_aicpu_path_name(enum pto_ascend_aicpu_path path);

@@ -7,7 +7,7 @@
 
 #include "tests/fake_cann/state.h"
 
-// CANN's own limits, for a launch that sets none. The AICPU's is an A3's; an A2 and a 950 have 28 s.
+// CANN's own limits, for a launch that sets none. The AICPU's is an A3's; A2 and 950 have 28 s.
 #define AICPU_LIMIT_MS 60000u
 #define AICORE_LIMIT_MS 1091000u
 
