@@ -3,8 +3,8 @@
 //
 // A caller hands an operation over and waits; it polls meanwhile for its user's wish to end. When
 // one call of CANN takes longer than the limit, the caller abandons the service: the operation
-// fails with PTO_E_TIMEOUT, and the thread is left behind with what it holds. Should the call return
-// after all, every further one is skipped with the code PTO_CANN_ABANDONED, so that the operation
+// fails with PTO_E_TIMEOUT, and the thread is left behind with what it holds. Should the call come
+// back after all, every further one is skipped with the code PTO_CANN_ABANDONED, so the operation
 // unwinds by its ordinary error paths, and the thread ends. It does not touch the caller's memory
 // any more: a service is abandoned only while a call is out, and an operation looks at the caller's
 // memory only after a call that went well.

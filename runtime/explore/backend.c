@@ -111,7 +111,7 @@ static enum pto_status explorer_path(const char *path, const char *what, char **
     memcpy(text + stem, infix, sizeof(infix) - 1);
     memcpy(text + stem + sizeof(infix) - 1, path + stem, strlen(path) - stem + 1);
     char *found = NULL;
-    enum pto_status status = pto__program_find(text, NULL, what, &found, err);
+    enum pto_status status = pto__program_find(text, NULL, NULL, what, &found, err);
     if (status == PTO_OK) {
         status = pto__program_check(found, PTO_MACHINE_NATIVE, explore_symbols, what, err);
     } else if (status == PTO_E_FILE) {

@@ -239,7 +239,10 @@ static enum pto_status find_program(const struct pto_config *config, const char 
                                     const char *const *symbols, char **out_path,
                                     struct pto_error *err)
 {
-    enum pto_status status = pto__program_find(given, config->search_dir, what, out_path, err);
+    // A build for an NPU keeps the simulator's programs in a folder of their own.
+    const char *apart = machine == PTO_MACHINE_NATIVE ? "sim" : NULL;
+    enum pto_status status =
+        pto__program_find(given, config->search_dir, apart, what, out_path, err);
     if (status != PTO_OK) {
         return status;
     }

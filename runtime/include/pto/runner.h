@@ -41,7 +41,8 @@ struct pto_config {
     int64_t core_count;             // 1..PTO_RUNNER_CORE_MAX on the simulator
     const char *aicpu_so_path;      // the scheduler, libaicpu_graph_kernel.so
     const char *aicore_kernel_path; // the worker and kernels, kernel.o
-    // A relative path is tried from the working folder, then from this folder; NULL: not so.
+    // A relative path is tried from the working folder, then from this folder; NULL: not so. For a
+    // simulated device sim/<path> goes before, in each: a build for an NPU has those there.
     const char *search_dir;
     // "sim", "explore" or "ascend". NULL: PTO_BACKEND from the environment; else "ascend" when
     // ASCEND_HOME_PATH is set, else "sim". One that cannot be had is an error, never replaced.
