@@ -17,6 +17,9 @@
 #define CALL_LIMIT_MS_DEFAULT 60000u
 #define CALL_LIMIT_MS_MAX 86400000u
 #define NS_IN_S 1000000000ull
+// Usable ones: up to 7 in CANN's platform files; 5 in the smallest.
+#define AICPU_COUNT_MAX 7
+#define AICPU_COUNT_SAFE 4u
 #define PATIENCE_S_MIN 1u // a copy of one stage takes well under a millisecond
 #define PATIENCE_S_MAX 30u
 
@@ -201,6 +204,28 @@ static int64_t stream_limit(const struct pto_backend *device, int32_t resource, 
     return count;
 }
 
+// More scheduler threads than AICPUs wait for each other's turn, or for ever; so a count that no
+// call gives, or that no chip has, is taken to be small.
+static void count_aicpus(struct pto_backend *device)
+{
+    const struct pto_cann *cann = device->cann;
+    int64_t count = device_info(device, PTO_CANN_ATTR_AICPU_COUNT);
+    uint32_t older = 0;
+    if (count == 0 && cann->rtGetAiCpuCount != NULL &&
+        PTO_CALL(cann, rtGetAiCpuCount, &older) == PTO_CANN_OK) {
+        count = older;
+    }
+    if (count == 0 || count > AICPU_COUNT_MAX) {
+        pto__ascend_log(device, count == 0 ? PTO_LOG_INFO : PTO_LOG_WARNING,
+                        "device %d: CANN %s AICPUs (%lld); a run takes at most %u of them",
+                        (int)device->device_id,
+                        count == 0 ? "does not count the" : "counts more than any chip's usable",
+                        (long long)count, AICPU_COUNT_SAFE);
+        count = AICPU_COUNT_SAFE;
+    }
+    device->aicpu_count = (uint32_t)count;
+}
+
 // Counts that no call of this CANN gives stay unknown, and are left to the launch to refuse.
 static enum pto_status check_cores(struct pto_backend *device, struct pto_error *err)
 {
@@ -213,11 +238,6 @@ static enum pto_status check_cores(struct pto_backend *device, struct pto_error 
     if (cubes == 0 && cann->rtGetAiCoreCount != NULL &&
         PTO_CALL(cann, rtGetAiCoreCount, &count) == PTO_CANN_OK) {
         cubes = count;
-    }
-    device->aicpu_count = (uint32_t)device_info(device, PTO_CANN_ATTR_AICPU_COUNT);
-    if (device->aicpu_count == 0 && cann->rtGetAiCpuCount != NULL &&
-        PTO_CALL(cann, rtGetAiCpuCount, &count) == PTO_CANN_OK) {
-        device->aicpu_count = count;
     }
     device->block_count = (device->core_count + 2) / 3;
     int64_t blocks = cubes;
@@ -324,6 +344,7 @@ enum pto_status pto__ascend_set_up(struct pto_backend *device, int *out_unusable
         status = make_streams(device, err);
     }
     if (status == PTO_OK) {
+        count_aicpus(device);
         status = check_cores(device, err);
     }
     if (status == PTO_OK) {

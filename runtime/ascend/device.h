@@ -76,7 +76,7 @@ struct pto_backend {
     void *context;
     uint32_t core_count;
     uint32_t block_count; // blocks of one cube and two vector cores
-    uint32_t aicpu_count; // AICPU threads that may run at once; 0: not known
+    uint32_t aicpu_count; // AICPU threads that may run at once
     uint64_t timeout_ns;
     uint64_t run_limit_ns; // longest run of all
     enum pto_ascend_aicpu_path aicpu_path;

@@ -57,7 +57,7 @@ static uint32_t choose_threads(const struct pto_backend *device,
 {
     // More threads than processors would share one, and take turns of milliseconds.
     uint32_t count = request->scheduler_count;
-    return device->aicpu_count != 0 && count > device->aicpu_count ? device->aicpu_count : count;
+    return count > device->aicpu_count ? device->aicpu_count : count;
 }
 
 static void fill_block(struct pto_backend *device, const struct pto_launch_request *request)

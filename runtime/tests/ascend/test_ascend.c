@@ -108,6 +108,47 @@ static void cores_are_counted(void **state)
     standin_assert_clean(&standin);
 }
 
+static void keep_warning(void *context, enum pto_log_level level, const char *message)
+{
+    if (level == PTO_LOG_WARNING) {
+        snprintf(context, 600, "%s", message);
+    }
+}
+
+// No more scheduler threads than there are AICPUs, and few if CANN's count cannot be.
+static void aicpus_are_counted(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *count;
+        uint64_t thread_count;
+        const char *warning;
+    } cases[] = {{"1", 1, ""},
+                 {"6", 6, ""},
+                 {"0", 4, ""},
+                 {"8", 4, "more than any chip's usable AICPUs (8)"},
+                 {"4294967295", 4, "(4294967295)"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]) && !standin_is("noaicpu"); i++) {
+        char warning[600] = "";
+        struct pto_config config = cts_config(&backend, 24);
+        config.log = keep_warning;
+        config.log_context = warning;
+        setenv("FAKE_CANN_AICPUS", cases[i].count, 1);
+        struct pto_runner *runner = cts_open_config(&config);
+        struct pto_run_options options = cts_options(16);
+        struct cts_42 work;
+        cts_42_make(&work, runner, 10);
+        standin.inject(FAKE_CANN_NONE, 0, 0);
+        CTS_OK(pto_runner_run(runner, work.graph, &options, &cts_error));
+        assert_int_equal(standin_stats(&standin).aicpu_blocks, cases[i].thread_count);
+        assert_true(strstr(warning, cases[i].warning) != NULL &&
+                    (*warning == '\0') == (*cases[i].warning == '\0'));
+        pto_graph_destroy(work.graph);
+        cts_close(runner);
+    }
+    unsetenv("FAKE_CANN_AICPUS");
+}
+
 static void bad_settings(void **state)
 {
     (void)state;
@@ -367,6 +408,7 @@ int main(void)
         cmocka_unit_test(parts_are_missing),
         cmocka_unit_test(simulators_programs),
         cmocka_unit_test(cores_are_counted),
+        cmocka_unit_test(aicpus_are_counted),
         cmocka_unit_test(bad_settings),
         cmocka_unit_test(another_scheduler),
         cmocka_unit_test(calls_are_few),

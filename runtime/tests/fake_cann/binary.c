@@ -190,6 +190,7 @@ int fake_launch_aicpu(struct fake_device *device, enum fake_function_kind kind, 
         return FAKE_INVALID_PARAM;
     }
     fake_stats.default_limit += !has_limit;
+    fake_stats.aicpu_blocks = blocks > fake_stats.aicpu_blocks ? blocks : fake_stats.aicpu_blocks;
     fake_stats.inits += kind == FAKE_FUNCTION_INIT;
     int has_own = has_limit && !fake_limits_dropped;
     struct fake_job job = {.is_aicpu = 1, .limit_ms = has_own ? limit_s * 1000 : AICPU_LIMIT_MS};

@@ -49,10 +49,20 @@ struct fake_device *fake_device(int32_t id)
     return &devices[id];
 }
 
+static uint32_t count_of(const char *variable, uint32_t otherwise)
+{
+    const char *text = getenv(variable);
+    return text != NULL && *text != '\0' ? (uint32_t)strtoul(text, NULL, 10) : otherwise;
+}
+
 uint32_t fake_block_limit(void)
 {
-    const char *text = getenv("FAKE_CANN_CUBES");
-    return text != NULL && *text != '\0' ? (uint32_t)strtoul(text, NULL, 10) : 24;
+    return count_of("FAKE_CANN_CUBES", 24);
+}
+
+uint32_t fake_aicpu_count(void)
+{
+    return count_of("FAKE_CANN_AICPUS", FAKE_AICPU_COUNT);
 }
 
 int fake_start_thread(pthread_t *thread, void *(*main_function)(void *), void *argument)

@@ -7,8 +7,9 @@
 #include <stdint.h>
 
 struct fake_cann_stats {
-    uint64_t calls; // since the last fake_cann_inject
-    uint64_t jobs;  // copies and launches, since then
+    uint64_t calls;        // since the last fake_cann_inject
+    uint64_t jobs;         // copies and launches, since then
+    uint64_t aicpu_blocks; // most of an AICPU launch, since then
     // Alive now, on all devices.
     uint64_t device_blocks;
     uint64_t pinned_blocks;

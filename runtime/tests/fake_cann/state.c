@@ -45,6 +45,7 @@ void fake_cann_inject(enum fake_cann_fault new_fault, uint64_t n, int32_t code)
     pthread_cond_broadcast(&fake_changed);
     fake_stats.calls = 0;
     fake_stats.jobs = 0;
+    fake_stats.aicpu_blocks = 0;
     pthread_mutex_unlock(&fake_lock);
 }
 

@@ -125,6 +125,7 @@ void fake_device_kill(struct fake_device *device);
 // the answer's code, or PTO_CANN_STREAM_SYNC_TIMEOUT. limit_ms 0: waits for ever.
 int fake_device_call(struct fake_device *device, struct fake_message *message, uint64_t limit_ms);
 uint32_t fake_block_limit(void);
+uint32_t fake_aicpu_count(void); // as CANN tells it; there are FAKE_AICPU_COUNT
 // A thread that takes none of the program's signals. 0: there is none.
 int fake_start_thread(pthread_t *thread, void *(*main_function)(void *), void *argument);
 
