@@ -337,6 +337,9 @@ static void log_missing(const struct pto_backend *device)
     }
     if (used != 0) {
         pto__ascend_log(device, PTO_LOG_INFO, "this CANN lacks %s", names);
+    } else {
+        pto__ascend_log(device, PTO_LOG_INFO, "this CANN has all %u functions that are used",
+                        (unsigned)pto__cann_symbol_count);
     }
 }
 
@@ -344,8 +347,9 @@ static void log_opened(const struct pto_backend *device)
 {
     const struct pto_cann *cann = device->cann;
     pto__ascend_log(device, PTO_LOG_INFO,
-                    "device %d: %s; AICPU by %s, AICore by %s; driver %s, ACL %s, runtime %s",
-                    (int)device->device_id,
+                    "device %d of %u: %s; AICPU by %s, AICore by %s; driver %s, ACL %s, runtime "
+                    "%s",
+                    (int)device->device_id, (unsigned)device->device_count,
                     device->chip[0] != '\0' ? device->chip : "chip of unknown name",
                     pto__ascend_aicpu_path_name(device->aicpu_path),
                     pto__ascend_aicore_path_name(device->aicore_path), cann->driver_path,

@@ -128,18 +128,17 @@ static enum pto_status set_device(struct pto_backend *device, struct pto_error *
 {
     const struct pto_cann *cann = device->cann;
     _Atomic int *hung = &hung_devices[device->device_id];
-    uint32_t device_count = 0;
-    int code = PTO_CALL(cann, aclrtGetDeviceCount, &device_count);
+    int code = PTO_CALL(cann, aclrtGetDeviceCount, &device->device_count);
     if (code != PTO_CANN_OK) {
         return pto__ascend_fail(device, err, code, "aclrtGetDeviceCount",
                                 "init: counting the devices");
     }
-    if ((uint32_t)device->device_id >= device_count) {
+    if ((uint32_t)device->device_id >= device->device_count) {
         return pto_fail(err, PTO_E_RANGE,
                         "init: device_id is %d; this process sees %u device%s, numbered from 0 "
                         "(npu-smi info lists them; ASCEND_RT_VISIBLE_DEVICES chooses among them)",
-                        (int)device->device_id, (unsigned)device_count,
-                        device_count == 1 ? "" : "s");
+                        (int)device->device_id, (unsigned)device->device_count,
+                        device->device_count == 1 ? "" : "s");
     }
     if (atomic_load(hung)) {
         // The use that it hung in could not be ended.

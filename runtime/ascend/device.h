@@ -74,6 +74,7 @@ struct pto_backend {
     int is_set;  // 1: aclrtSetDevice was called, and its reset is due
     int is_lost; // 1: another user of this process reset the device, and all that was on it is gone
     void *context;
+    uint32_t device_count; // that CANN shows this process
     uint32_t core_count;
     uint32_t block_count; // blocks of one cube and two vector cores
     uint32_t aicpu_count; // AICPU threads that may run at once

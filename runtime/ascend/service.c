@@ -32,10 +32,10 @@ struct pto_ascend_service {
     int is_busy;
     int quits;
     int is_abandoned;
-    uint32_t references;  // the owner's and the thread's
-    const char *call;     // that is out; NULL: none
-    uint64_t call_end_ns; // when it is late
-    uint64_t call_ns;     // how long it may take
+    uint32_t references; // the owner's and the thread's
+    const char *call;    // that is out; NULL: none
+    uint64_t call_begin_ns;
+    uint64_t call_ns; // how long it may take
     struct message *messages;
 };
 
@@ -187,23 +187,37 @@ static void fail_late(const struct pto_ascend_service *service, const char *what
                                        : "Call finalize(), which resets the device, then init()");
 }
 
+// Locked. Gives up the operation if its call is late; at a quarter of the limit, if the caller wants
+// to end.
+static int abandon_late(struct pto_ascend_service *service, int is_stopping)
+{
+    uint64_t limit_ns = is_stopping ? service->call_ns / 4 : service->call_ns;
+    if (service->call == NULL || pto__now_ns() - service->call_begin_ns < limit_ns) {
+        return 0;
+    }
+    service->call_ns = limit_ns;
+    service->is_abandoned = 1;
+    pthread_detach(service->thread);
+    return 1;
+}
+
 // Locked. Waits until the operation is over; 0: it was abandoned.
 static int wait_over(struct pto_ascend_service *service, const struct pto_ascend_listener *listener)
 {
+    int is_stopping = 0;
     while (service->is_busy) {
         pto__wait_for(&service->over, &service->mutex, SLICE_NS);
         if (!service->is_busy) {
             break;
         }
-        if (service->call != NULL && pto__now_ns() >= service->call_end_ns) {
-            service->is_abandoned = 1;
-            pthread_detach(service->thread);
+        if (abandon_late(service, is_stopping)) {
             return 0;
         }
-        if (listener->poll != NULL && !atomic_load(listener->stop_wanted)) {
+        if (listener->poll != NULL && !is_stopping) {
             pthread_mutex_unlock(&service->mutex);
             if (listener->poll(listener->poll_context) != 0) {
                 atomic_store(listener->stop_wanted, 1);
+                is_stopping = 1;
             }
             pthread_mutex_lock(&service->mutex);
         }
@@ -261,7 +275,7 @@ int pto__call_begin(const char *name, uint64_t more_ns)
     if (goes_on) {
         service->call = name;
         service->call_ns = service->call_limit_ns + more_ns;
-        service->call_end_ns = now + service->call_ns;
+        service->call_begin_ns = now;
     }
     pthread_mutex_unlock(&service->mutex);
     return goes_on;
