@@ -187,8 +187,8 @@ static void fail_late(const struct pto_ascend_service *service, const char *what
                                        : "Call finalize(), which resets the device, then init()");
 }
 
-// Locked. Gives up the operation if its call is late; at a quarter of the limit, if the caller wants
-// to end.
+// Locked. Gives up the operation if its call is late: at a quarter of the limit already, if the
+// caller wants to end.
 static int abandon_late(struct pto_ascend_service *service, int is_stopping)
 {
     uint64_t limit_ns = is_stopping ? service->call_ns / 4 : service->call_ns;

@@ -171,6 +171,8 @@ ascend_build() {
     standin=$OUT/gcc/tests/fake_cann/ascend/v85
     PYTHONPATH=$OUT/ascend/python ASCEND_HOME_PATH=$standin \
         PTO_ASCEND_LAUNCH=host "$python" -m pto_runtime doctor --cores 9
+    ASCEND_HOME_PATH=$standin PTO_ASCEND_LAUNCH=host "$OUT/ascend/examples/graph42" 9 \
+        "$OUT/ascend/aicpu/libaicpu_graph_kernel.so" "$OUT/ascend/aicore/kernel.o"
     # An outside project's kernels, by the installed tree, on both kinds of device. A path relative
     # to the installed programs' folder, or to the project's build, means each its own.
     rm -rf "$OUT/ascend/prefix" "$OUT/ascend/outside"

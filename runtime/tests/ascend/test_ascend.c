@@ -355,7 +355,7 @@ static int stop_at_third_poll(void *context)
 }
 
 // A call of CANN that does not return fails its operation, which names it, and the runner; sooner
-// when the caller wants to end. The thread that made it goes on when the next device is in use already.
+// when the caller wants to end. The thread that made it goes on when the device is in use again.
 static void a_call_hangs(void **state)
 {
     (void)state;
