@@ -323,38 +323,28 @@ static enum pto_status open_once(struct pto_backend **out, const struct pto_back
     return PTO_OK;
 }
 
-// For who wonders why a launch path was not taken.
-static void log_missing(const struct pto_backend *device)
-{
-    char names[500] = "";
-    size_t used = 0;
-    for (size_t i = 0; i < pto__cann_symbol_count; i++) {
-        const struct pto_cann_symbol *symbol = &pto__cann_symbols[i];
-        if (!pto__cann_has(device->cann, symbol) && used < sizeof(names)) {
-            used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s (since %s)",
-                                     used != 0 ? ", " : "", symbol->name, symbol->since);
-        }
-    }
-    if (used != 0) {
-        pto__ascend_log(device, PTO_LOG_INFO, "this CANN lacks %s", names);
-    } else {
-        pto__ascend_log(device, PTO_LOG_INFO, "this CANN has all %u functions that are used",
-                        (unsigned)pto__cann_symbol_count);
-    }
-}
-
+// With what a launch path was not taken for.
 static void log_opened(const struct pto_backend *device)
 {
     const struct pto_cann *cann = device->cann;
+    char missing[500] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < pto__cann_symbol_count; i++) {
+        const struct pto_cann_symbol *symbol = &pto__cann_symbols[i];
+        if (!pto__cann_has(cann, symbol) && used < sizeof(missing)) {
+            used += (size_t)snprintf(missing + used, sizeof(missing) - used, "%s%s (since %s)",
+                                     used != 0 ? ", " : "", symbol->name, symbol->since);
+        }
+    }
     pto__ascend_log(device, PTO_LOG_INFO,
                     "device %d of %u: %s; AICPU by %s, AICore by %s; driver %s, ACL %s, runtime "
-                    "%s",
+                    "%s; functions that this CANN lacks: %s",
                     (int)device->device_id, (unsigned)device->device_count,
                     device->chip[0] != '\0' ? device->chip : "chip of unknown name",
                     pto__ascend_aicpu_path_name(device->aicpu_path),
                     pto__ascend_aicore_path_name(device->aicore_path), cann->driver_path,
-                    cann->acl_path, cann->runtime_path[0] != '\0' ? cann->runtime_path : "none");
-    log_missing(device);
+                    cann->acl_path, cann->runtime_path[0] != '\0' ? cann->runtime_path : "none",
+                    used != 0 ? missing : "none");
 }
 
 static enum pto_status open_device(struct pto_backend **out,

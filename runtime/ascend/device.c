@@ -68,7 +68,7 @@ uint64_t pto__ascend_patience_ns(const struct pto_backend *device)
 void pto__ascend_log(const struct pto_backend *device, enum pto_log_level level, const char *format,
                      ...)
 {
-    char text[600];
+    char text[2400]; // three paths, and a list of functions
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
