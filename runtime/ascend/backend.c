@@ -79,7 +79,7 @@ static enum pto_status allocate(struct pto_backend *device, uint64_t size_bytes,
     struct pto_ascend_service *service = device->services[PTO_ASCEND_MEMORY];
     struct pto_ascend_op *op = pto__service_take(service);
     op->body = allocate_body;
-    op->what = "allocate_tensor";
+    op->what = "allocating device memory";
     op->size_bytes = size_bytes;
     enum pto_status status = perform(device, PTO_ASCEND_MEMORY, op, NULL, err);
     *out_address = status == PTO_OK ? op->address : 0;
@@ -104,7 +104,7 @@ static void release(struct pto_backend *device, uint64_t address, uint64_t size_
     struct pto_ascend_service *service = device->services[PTO_ASCEND_MEMORY];
     struct pto_ascend_op *op = pto__service_take(service);
     op->body = release_body;
-    op->what = "free_tensor";
+    op->what = "freeing device memory";
     op->address = address;
     op->size_bytes = size_bytes;
     if (perform(device, PTO_ASCEND_MEMORY, op, NULL, NULL) != PTO_OK) {
@@ -132,7 +132,7 @@ static enum pto_status copy(struct pto_backend *device, uint64_t address, const 
     struct pto_ascend_service *service = device->services[PTO_ASCEND_MEMORY];
     struct pto_ascend_op *op = pto__service_take(service);
     op->body = copy_body;
-    op->what = from != NULL ? "copy_to_device" : "copy_from_device";
+    op->what = from != NULL ? "copying to the device" : "copying from the device";
     op->address = address;
     op->from = from;
     op->to = to;

@@ -38,10 +38,8 @@ void pto__ascend_stages_destroy(struct pto_backend *device)
             PTO_CALL(cann, aclrtDestroyStream, stage->stream) != PTO_CANN_OK) {
             atomic_store(&device->broken, 1);
         }
-        // A call that hangs may be copying from it or to it. Twice, because host memory is the one
-        // thing that no reset gives back.
-        if (stage->memory != NULL && !atomic_load(&device->hung) &&
-            PTO_CALL(cann, aclrtFreeHost, stage->memory) != PTO_CANN_OK &&
+        // Twice, because host memory is the one thing that no reset gives back.
+        if (stage->memory != NULL && PTO_CALL(cann, aclrtFreeHost, stage->memory) != PTO_CANN_OK &&
             PTO_CALL(cann, aclrtFreeHost, stage->memory) != PTO_CANN_OK) {
             atomic_store(&device->broken, 1);
         }

@@ -316,12 +316,16 @@ static void undo(struct pto_backend *device)
     if (!device->is_set) {
         return;
     }
-    pto__ascend_unload_aicpu(device);
-    pto__ascend_unload_aicore(device);
-    destroy_stream(device, &device->aicpu_stream);
-    destroy_stream(device, &device->aicore_stream);
-    pto__ascend_stages_destroy(device);
-    pto__ascend_pool_empty(device);
+    // A thread that was left behind may still look at all of this, and its call may be copying from
+    // pinned memory or to it.
+    if (!atomic_load(&device->hung)) {
+        pto__ascend_unload_aicpu(device);
+        pto__ascend_unload_aicore(device);
+        destroy_stream(device, &device->aicpu_stream);
+        destroy_stream(device, &device->aicore_stream);
+        pto__ascend_stages_destroy(device);
+        pto__ascend_pool_empty(device);
+    }
     reset(device);
 }
 

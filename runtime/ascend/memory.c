@@ -108,8 +108,7 @@ static void drop_kept(struct pto_backend *device, struct pto_ascend_pool *pool)
 void pto__ascend_pool_empty(struct pto_backend *device)
 {
     struct pto_ascend_pool *pool = device->pool;
-    // A thread that was left behind may be inside the pool; the reset frees what is in it.
-    if (pool == NULL || atomic_load(&device->hung)) {
+    if (pool == NULL) {
         return;
     }
     drop_kept(device, pool);

@@ -310,10 +310,14 @@ static enum pto_status conclude(struct watch *watch, struct pto_launch_outcome *
         pto__ascend_report_cores(device, watch->request, watch->aicore_code, out);
         return PTO_OK;
     }
-    if (watch->aicpu_code != PTO_CANN_OK) {
+    int is_core_error =
+        watch->aicore_code != PTO_CANN_OK && watch->aicore_code != PTO_CANN_STREAM_SYNC_TIMEOUT;
+    // Without cores a scheduler that is well goes on until its time is over.
+    if (watch->aicpu_code != PTO_CANN_OK &&
+        !(is_core_error && watch->aicpu_code == PTO_CANN_STREAM_SYNC_TIMEOUT)) {
         return fail_stream(watch, watch->aicpu_code, "run: the scheduler", out, err);
     }
-    if (watch->aicore_code != PTO_CANN_OK && watch->aicore_code != PTO_CANN_STREAM_SYNC_TIMEOUT) {
+    if (is_core_error) {
         return fail_stream(watch, watch->aicore_code, "run: the cores", out, err);
     }
     if (read_status != PTO_OK) {

@@ -378,7 +378,7 @@ static void a_call_hangs(void **state)
             assert_int_equal(poll_count, 3);
         } else {
             CTS_FAILS(pto_runner_allocate(runner, 8u << 20, &pointer, &cts_error), PTO_E_TIMEOUT,
-                      "allocate_tensor: CANN's aclrtMalloc did not return within 1 s");
+                      "allocating device memory: CANN's aclrtMalloc did not return within 1 s");
             assert_true(pointer == 0);
         }
         CTS_FAILS(pto_runner_run(runner, work.graph, NULL, &cts_error), PTO_E_FAILED,
