@@ -24,6 +24,8 @@
 //   pto_cpu_take_completed       hint: which of these cores may have news; all without hints
 //   pto_cpu_pause                hint: this thread found nothing to do
 //   pto_cpu_clock_ns             a monotonic clock
+//   pto_cpu_prefetch             hint: the line will be read soon; any address will do, for caches
+//                                fetch lines unasked in any case
 // Between AICPU threads, which are coherent with each other
 //   pto_peer_load, pto_peer_store           acquire, release
 //   pto_peer_count                          adds; returns the value before; orders nothing

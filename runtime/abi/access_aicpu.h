@@ -91,6 +91,11 @@ static inline void pto_cpu_pause(void)
     __asm__ __volatile__("yield");
 }
 
+static inline void pto_cpu_prefetch(const void *address)
+{
+    __builtin_prefetch(address);
+}
+
 static inline uint64_t pto_cpu_clock_ns(void)
 {
     uint64_t ticks;

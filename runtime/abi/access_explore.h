@@ -80,6 +80,8 @@ static inline void pto__explore_do(const struct pto_explore_site *site, const vo
     pto__explore_do(PTO_EXPLORE_HERE(CPU_REFRESH, #address), (address), (size_bytes))
 #define pto_cpu_pause() pto__explore_do(PTO_EXPLORE_HERE(CPU_PAUSE, ""), NULL, 0)
 #define pto_cpu_clock_ns() pto__explore(PTO_EXPLORE_HERE(CPU_CLOCK, ""), NULL, 0)
+// In the model a line may be in a cache at any time, asked for or not.
+#define pto_cpu_prefetch(address) ((void)(address))
 // Words that only one AICPU thread touches during a launch are accesses like any other here.
 #define pto_own_load(word) pto_cpu_load(word)
 #define pto_own_store(word, value) pto_cpu_store(word, value)

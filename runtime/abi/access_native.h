@@ -89,7 +89,7 @@ static inline void pto_cpu_ring(uint64_t hints, uint32_t word, uint64_t cores)
 {
     struct pto_hints *shared = (struct pto_hints *)(uintptr_t)hints;
     if (shared != NULL) {
-        pto_hint_set(shared, &shared->runnable[word], cores);
+        pto_hint_set(shared, &shared->words[word].runnable, cores);
     }
 }
 
@@ -99,10 +99,15 @@ static inline uint64_t pto_cpu_take_completed(uint64_t hints, uint32_t word, uin
     if (shared == NULL) {
         return cores;
     }
-    if ((__atomic_load_n(&shared->completed[word], __ATOMIC_RELAXED) & cores) == 0) {
+    if ((__atomic_load_n(&shared->words[word].completed, __ATOMIC_RELAXED) & cores) == 0) {
         return 0;
     }
-    return pto_hint_clear(shared, &shared->completed[word], cores) & cores;
+    return pto_hint_clear(shared, &shared->words[word].completed, cores) & cores;
+}
+
+static inline void pto_cpu_prefetch(const void *address)
+{
+    __builtin_prefetch(address);
 }
 
 static inline uint64_t pto_cpu_clock_ns(void)
@@ -190,7 +195,7 @@ static inline void pto_core_ring(uint64_t hints, uint32_t core)
 {
     struct pto_hints *shared = (struct pto_hints *)(uintptr_t)hints;
     if (shared != NULL) {
-        pto_hint_set(shared, &shared->completed[core / 64], (uint64_t)1 << (core % 64));
+        pto_hint_set(shared, &shared->words[core / 64].completed, (uint64_t)1 << (core % 64));
     }
 }
 

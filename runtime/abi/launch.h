@@ -99,10 +99,17 @@ struct pto_ready_queue {
 PTO_STATIC_ASSERT(sizeof(struct pto_ready_queue) == 2 * PTO_CACHE_LINE_SIZE, "two lines");
 
 // The simulator's work hints: one bit for each core, so that an idle core costs nothing to skip.
+// What concerns 64 cores is together: a lane that writes one of the words writes the others next,
+// and the line has to come from another processor once.
 #define PTO_HINT_WORD_COUNT (PTO_CORE_COUNT_MAX / 64u)
+struct pto_hint_word {
+    uint64_t runnable;        // set by the scheduler's doorbell
+    uint64_t completed;       // set by the core
+    uint64_t stepped;         // cores that one of the simulator's lanes is stepping
+    uint64_t threads_stepped; // in word 0: scheduler threads that one is stepping, a bit each
+};
 struct pto_hints {
-    PTO_ALIGNED_LINE uint64_t runnable[PTO_HINT_WORD_COUNT];  // set by the scheduler's doorbell
-    PTO_ALIGNED_LINE uint64_t completed[PTO_HINT_WORD_COUNT]; // set by the core
+    PTO_ALIGNED_LINE struct pto_hint_word words[PTO_HINT_WORD_COUNT];
     // 1: one host thread does everything at the moment, so the words need no read-modify-write.
     PTO_ALIGNED_LINE uint32_t exclusive;
     uint32_t yield; // 1: a core is to come back after its current task

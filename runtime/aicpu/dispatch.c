@@ -3,6 +3,9 @@
 #include "abi/access.h"
 #include "aicpu/scheduler.h"
 
+// How far to look ahead, in bytes of records: memory answers within some ten tasks.
+#define PREFETCH_DISTANCE (24u * sizeof(struct pto_task_record))
+
 // A successor of `task` that waits for nothing but it, or none. It can go right behind the task:
 // the core runs its ring in order, and stops at a task that fails. The count of zero tells retire()
 // that it is queued. Only the first successor is looked at: a chain has no more, and in a wide
@@ -24,55 +27,6 @@ static inline uint32_t chain(struct pto_scheduler *scheduler, uint32_t task)
     return successor;
 }
 
-void pto__scheduler_put(struct pto_scheduler *scheduler, uint32_t core, const uint32_t *tasks,
-                        uint32_t count)
-{
-    struct pto_handshake *handshake = &scheduler->handshakes[core];
-    uint32_t *ring = handshake->dispatch.ring;
-    uint32_t queued = pto_own_load(&handshake->note.queued);
-    uint32_t full = pto_own_load(&handshake->note.retired) + PTO_RING_DEPTH;
-    for (; count != 0; count--) {
-        uint32_t task = pto_cpu_load(tasks++);
-        pto_cpu_store(&ring[queued++ % PTO_RING_DEPTH], task);
-        // What is chained takes the places that the tasks still to come leave over.
-        while (full - queued >= count) {
-            task = chain(scheduler, task);
-            if (task == PTO_NO_TASK) {
-                break;
-            }
-            pto_cpu_store(&ring[queued++ % PTO_RING_DEPTH], task);
-        }
-    }
-    pto_own_store(&handshake->note.queued, queued);
-    uint64_t bit = (uint64_t)1 << (core % 64);
-    scheduler->busy_count += (uint32_t)(scheduler->sets.idle[core / 64] >> (core % 64)) & 1;
-    scheduler->sets.idle[core / 64] &= ~bit;
-    scheduler->sets.dirty[core / 64] |= bit;
-    if (queued == full) {
-        scheduler->sets.room[core / 64] &= ~bit;
-    }
-}
-
-static void publish(struct pto_scheduler *scheduler)
-{
-    for (uint32_t word = scheduler->word_begin; word < scheduler->word_end; word++) {
-        uint64_t dirty = scheduler->sets.dirty[word];
-        if (dirty == 0) {
-            continue;
-        }
-        scheduler->sets.dirty[word] = 0;
-        for (uint64_t left = dirty; left != 0; left &= left - 1) {
-            uint32_t core = word * 64 + (uint32_t)__builtin_ctzll(left);
-            struct pto_handshake *handshake = &scheduler->handshakes[core];
-            uint32_t queued = pto_own_load(&handshake->note.queued);
-            pto_own_store(&handshake->note.published, queued);
-            // D1: the places were written before; the core reads the count first.
-            pto_cpu_publish(&handshake->dispatch.queued, queued);
-        }
-        pto_cpu_ring(scheduler->hints, word, dirty);
-    }
-}
-
 // Ready tasks that this thread knows of: its own queue's, and the initially ready ones not taken.
 static uint32_t count_ready(const struct pto_scheduler *scheduler)
 {
@@ -85,6 +39,67 @@ static uint32_t count_ready(const struct pto_scheduler *scheduler)
             pto__min_u32(pto_cpu_peek(&scheduler->shared->ready_cursor), scheduler->initial_count);
     }
     return scheduler->tail - head + scheduler->initial_count - cursor;
+}
+
+// Puts a task into its place of a ring. Tasks run about in the order in which they were built, so
+// records of large graphs are fetched from memory well before their tasks are ready.
+static inline void push(const struct pto_scheduler *scheduler, uint32_t *place, uint32_t task)
+{
+    pto_cpu_store(place, task);
+    uintptr_t record = (uintptr_t)&scheduler->records[task];
+    pto_cpu_prefetch((const void *)(record + PREFETCH_DISTANCE)); // may be past the last
+}
+
+void pto__scheduler_put(struct pto_scheduler *scheduler, uint32_t core, const uint32_t *tasks,
+                        uint32_t count)
+{
+    struct pto_handshake *handshake = &scheduler->handshakes[core];
+    uint32_t *ring = handshake->dispatch.ring;
+    uint32_t queued = pto_own_load(&handshake->note.queued);
+    uint32_t full = pto_own_load(&handshake->note.retired) + PTO_RING_DEPTH;
+    // What is chained takes the places that the tasks still to come leave over, and none while
+    // there is enough to do without.
+    uint32_t chained = count_ready(scheduler) < PTO_RING_DEPTH ? full - queued - count : 0;
+    for (; count != 0; count--) {
+        uint32_t task = pto_cpu_load(tasks++);
+        push(scheduler, &ring[queued++ % PTO_RING_DEPTH], task);
+        for (; chained != 0; chained--) {
+            task = chain(scheduler, task);
+            if (task == PTO_NO_TASK) {
+                break;
+            }
+            push(scheduler, &ring[queued++ % PTO_RING_DEPTH], task);
+        }
+    }
+    pto_own_store(&handshake->note.queued, queued);
+    uint64_t bit = (uint64_t)1 << (core % 64);
+    struct pto_core_sets *sets = &scheduler->sets[core / 64];
+    scheduler->busy_count += (uint32_t)(sets->idle >> (core % 64)) & 1;
+    sets->idle &= ~bit;
+    sets->dirty |= bit;
+    if (queued == full) {
+        sets->room &= ~bit;
+    }
+}
+
+static void publish(struct pto_scheduler *scheduler)
+{
+    for (uint32_t word = scheduler->word_begin; word < scheduler->word_end; word++) {
+        uint64_t dirty = scheduler->sets[word].dirty;
+        if (dirty == 0) {
+            continue;
+        }
+        scheduler->sets[word].dirty = 0;
+        for (uint64_t left = dirty; left != 0; left &= left - 1) {
+            uint32_t core = word * 64 + (uint32_t)__builtin_ctzll(left);
+            struct pto_handshake *handshake = &scheduler->handshakes[core];
+            uint32_t queued = pto_own_load(&handshake->note.queued);
+            pto_own_store(&handshake->note.published, queued);
+            // D1: the places were written before; the core reads the count first.
+            pto_cpu_publish(&handshake->dispatch.queued, queued);
+        }
+        pto_cpu_ring(scheduler->hints, word, dirty);
+    }
 }
 
 // Takes up to `want` tasks from the front of the queue of thread `victim`. The places are not
@@ -147,8 +162,8 @@ static const uint32_t *take(struct pto_scheduler *scheduler, uint32_t want, uint
 static uint32_t find_idle(const struct pto_scheduler *scheduler)
 {
     for (uint32_t word = scheduler->word_begin; word < scheduler->word_end; word++) {
-        if (scheduler->sets.idle[word] != 0) {
-            return word * 64 + (uint32_t)__builtin_ctzll(scheduler->sets.idle[word]);
+        if (scheduler->sets[word].idle != 0) {
+            return word * 64 + (uint32_t)__builtin_ctzll(scheduler->sets[word].idle);
         }
     }
     return PTO_NO_TASK;
@@ -158,7 +173,7 @@ static uint32_t find_idle(const struct pto_scheduler *scheduler)
 static uint32_t find_room(const struct pto_scheduler *scheduler, uint32_t depth)
 {
     for (uint32_t word = scheduler->word_begin; depth > 1 && word < scheduler->word_end; word++) {
-        uint64_t left = scheduler->sets.room[word] & ~scheduler->sets.idle[word];
+        uint64_t left = scheduler->sets[word].room & ~scheduler->sets[word].idle;
         for (; left != 0; left &= left - 1) {
             uint32_t core = word * 64 + (uint32_t)__builtin_ctzll(left);
             const struct pto_core_note *note = &scheduler->handshakes[core].note;

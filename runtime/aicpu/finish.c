@@ -11,7 +11,7 @@ static enum pto_step leave(struct pto_scheduler *scheduler, enum pto_core_comman
         pto_cpu_store(&scheduler->handshakes[core].dispatch.command, (uint32_t)command);
     }
     for (uint32_t word = scheduler->word_begin; word < scheduler->word_end; word++) {
-        pto_cpu_ring(scheduler->hints, word, scheduler->sets.owned[word]);
+        pto_cpu_ring(scheduler->hints, word, scheduler->sets[word].owned);
     }
     // H2: the host writes these lines by DMA before the next launch, and a line that is still dirty
     // in this core's cache then could be written over it later.
@@ -22,7 +22,9 @@ static enum pto_step leave(struct pto_scheduler *scheduler, enum pto_core_comman
     }
     pto_cpu_refresh(scheduler->queues, sizeof(*scheduler->queues) * scheduler->scheduler_count);
     pto_cpu_refresh(scheduler->pending, 4 * (uint64_t)scheduler->task_count);
-    pto_cpu_refresh(scheduler->ready, 4 * (uint64_t)scheduler->tail);
+    // retire() writes up to two places behind the last, of which it then makes no use.
+    uint64_t places = pto__min_u32(scheduler->tail + 2, scheduler->task_count);
+    pto_cpu_refresh(scheduler->ready, 4 * places);
     pto_cpu_refresh(scheduler->shared, sizeof(*scheduler->shared));
     pto_cpu_refresh(scheduler->report, sizeof(*scheduler->report));
     scheduler->left = 1;
@@ -108,7 +110,7 @@ enum pto_step pto__scheduler_report_core(struct pto_scheduler *scheduler, uint32
 static uint32_t find_busy_core(const struct pto_scheduler *scheduler)
 {
     for (uint32_t core = scheduler->core_begin; core < scheduler->core_end; core++) {
-        if ((scheduler->sets.idle[core / 64] >> (core % 64) & 1) == 0) {
+        if ((scheduler->sets[core / 64].idle >> (core % 64) & 1) == 0) {
             return core;
         }
     }

@@ -45,11 +45,11 @@ static void take_cores(struct pto_scheduler *scheduler, uint32_t core_count)
     scheduler->core_begin = (uint32_t)(core_count * (uint64_t)scheduler->index / count);
     scheduler->core_end = (uint32_t)(core_count * ((uint64_t)scheduler->index + 1) / count);
     for (uint32_t core = scheduler->core_begin; core < scheduler->core_end; core++) {
-        scheduler->sets.owned[core / 64] |= (uint64_t)1 << (core % 64);
+        scheduler->sets[core / 64].owned |= (uint64_t)1 << (core % 64);
     }
     for (uint32_t word = 0; word < PTO_CORE_WORD_COUNT; word++) {
-        scheduler->sets.idle[word] = scheduler->sets.owned[word];
-        scheduler->sets.room[word] = scheduler->sets.owned[word];
+        scheduler->sets[word].idle = scheduler->sets[word].owned;
+        scheduler->sets[word].room = scheduler->sets[word].owned;
     }
     scheduler->word_begin = scheduler->core_begin / 64;
     scheduler->word_end = (scheduler->core_end - 1) / 64 + 1;
@@ -123,19 +123,20 @@ void pto_scheduler_begin(struct pto_scheduler *scheduler, const struct pto_launc
     scheduler->seen_remaining = scheduler->task_count;
 }
 
-// Takes one resolved edge off `task`; 1 when that was the last one. A count of zero says that the
+// Takes one resolved edge off a task; 1 when that was the last one. A count of zero says that the
 // task was chained: it is queued already, behind the only predecessor it had left, in this very
-// ring. Only the thread that queued that predecessor, this one, can have set it.
-static inline int resolve(uint32_t *pending, int alone)
+// ring. Only the thread that queued that predecessor, this one, can have set it. No branch depends
+// on the count where it need not: which edge is a task's last cannot be predicted.
+static inline uint32_t resolve(uint32_t *pending, int alone)
 {
     // Zero was set by this thread, if at all; with several, no other value is looked at.
     uint32_t count = pto_cpu_peek(pending);
+    if (alone) {
+        pto_cpu_store(pending, count - (count != 0));
+        return count == 1;
+    }
     if (count == 0) {
         return 0;
-    }
-    if (alone) {
-        pto_cpu_store(pending, count - 1);
-        return count == 1;
     }
     // S1: the last to arrive has seen every predecessor's completion, through those who counted
     // before it.
@@ -150,28 +151,29 @@ static inline void retire(struct pto_scheduler *scheduler, uint32_t core, uint32
                           int alone)
 {
     struct pto_handshake *handshake = &scheduler->handshakes[core];
+    // In locals, because every access through the protocol counts as one to anything.
     uint32_t *pending = scheduler->pending;
+    uint32_t *ready = scheduler->ready;
+    const struct pto_task_record *records = scheduler->records;
     uint32_t queued = pto_own_load(&handshake->note.queued);
     uint32_t tail = scheduler->tail;
-    uint32_t kept = PTO_NO_TASK;
+    uint32_t begin = tail; // of what the last task made ready
     for (uint32_t i = pto_own_load(&handshake->note.retired); i != completed; i++) {
         uint32_t task = pto_cpu_load(&handshake->dispatch.ring[i % PTO_RING_DEPTH]);
-        const struct pto_task_record *record = &scheduler->records[task];
+        const struct pto_task_record *record = &records[task];
         pto_cpu_store(&pending[task], pto_cpu_load(&record->predecessor_count));
         const uint32_t *successors = scheduler->successors + pto_cpu_load(&record->successor_begin);
         const uint32_t *end = successors + pto_cpu_load(&record->successor_count);
+        begin = tail;
         for (; successors != end; successors++) {
+            // There is always a place: the initially ready tasks have theirs and never come here.
             uint32_t successor = pto_cpu_load(successors);
-            if (!resolve(&pending[successor], alone)) {
-                continue;
-            }
-            if (i + 1 == queued && kept == PTO_NO_TASK) {
-                kept = successor;
-            } else {
-                pto_cpu_store(&scheduler->ready[tail++], successor);
-            }
+            pto_cpu_store(&ready[tail], successor);
+            tail += resolve(&pending[successor], alone);
         }
     }
+    uint32_t kept = completed == queued && tail != begin;
+    tail -= kept;
     pto_own_store(&handshake->note.retired, completed);
     if (!alone && tail != scheduler->tail) {
         // S4: a thief that sees the position sees the task, and through it what made it ready.
@@ -179,13 +181,14 @@ static inline void retire(struct pto_scheduler *scheduler, uint32_t core, uint32
     }
     scheduler->tail = tail;
     uint64_t bit = (uint64_t)1 << (core % 64);
-    scheduler->sets.room[core / 64] |= bit;
+    struct pto_core_sets *sets = &scheduler->sets[core / 64];
+    sets->room |= bit;
     if (completed == queued) {
-        scheduler->sets.idle[core / 64] |= bit;
+        sets->idle |= bit;
         scheduler->busy_count--;
     }
-    if (kept != PTO_NO_TASK) {
-        pto__scheduler_put(scheduler, core, &kept, 1);
+    if (kept) {
+        pto__scheduler_put(scheduler, core, &ready[tail], 1);
     }
 }
 
@@ -221,7 +224,7 @@ static void collect_core(struct pto_scheduler *scheduler, uint32_t core)
 static void collect(struct pto_scheduler *scheduler)
 {
     for (uint32_t word = scheduler->word_begin; word < scheduler->word_end; word++) {
-        uint64_t busy = scheduler->sets.owned[word] & ~scheduler->sets.idle[word];
+        uint64_t busy = scheduler->sets[word].owned & ~scheduler->sets[word].idle;
         if (busy == 0) {
             continue;
         }

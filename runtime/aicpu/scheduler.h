@@ -15,14 +15,14 @@
 // millisecond is soon enough, and rare enough to cost nothing.
 #define PTO_STOP_LOOK_NS 1000000u
 
-// Sets of cores, one bit each. Invariants, for every core this thread owns:
+// Sets of 64 cores, one bit each. Invariants, for every core this thread owns:
 // idle bit == (queued == retired); room bit == (queued - retired < PTO_RING_DEPTH);
 // dirty bit == (queued != published).
 struct pto_core_sets {
-    uint64_t owned[PTO_CORE_WORD_COUNT];
-    uint64_t idle[PTO_CORE_WORD_COUNT];
-    uint64_t room[PTO_CORE_WORD_COUNT];
-    uint64_t dirty[PTO_CORE_WORD_COUNT];
+    uint64_t owned;
+    uint64_t idle;
+    uint64_t room;
+    uint64_t dirty;
 };
 
 struct pto_scheduler {
@@ -51,18 +51,21 @@ struct pto_scheduler {
     uint32_t word_end;
     uint32_t share_shift; // 2^share_shift >= twice this thread's share of the executors
     uint32_t busy_max;    // cores to keep busy at most
-    uint32_t busy_count;  // owned cores that are not idle
     uint32_t depth_min;
-    uint32_t alone; // 1: the only thread, so shared words need no read-modify-write
+    uint32_t alone;    // 1: the only thread, so shared words need no read-modify-write
+    uint32_t unusable; // 1: begin refused the launch; expected and seen say why
+    uint32_t expected;
+    uint32_t seen;
 
-    // Ready tasks of this thread's queue are ready[head..tail). With several threads `head` is the
-    // queue header's, and so is `cursor`, the position in `initial`, the shared block's.
-    uint32_t head;
+    // What a step changes, in as few lines as can be: the simulator steps a scheduler now on one
+    // processor, now on another. Ready tasks of this thread's queue are ready[head..tail). With
+    // several threads `head` is the queue header's, and `cursor`, the position in `initial`, the
+    // shared block's.
+    PTO_ALIGNED_LINE uint32_t head;
     uint32_t tail;
     uint32_t cursor;
-    uint32_t remaining; // alone: tasks not yet retired
-
-    // Bookkeeping.
+    uint32_t remaining;      // alone: tasks not yet retired
+    uint32_t busy_count;     // owned cores that are not idle
     uint32_t retired;        // in this step
     uint32_t failed_core;    // core whose line says FAILED, else PTO_NO_TASK
     uint32_t progressed;     // 1: something happened since the deadline was last looked at
@@ -70,10 +73,7 @@ struct pto_scheduler {
     uint64_t deadline_ns;    // 0: not set yet
     uint64_t next_look_ns;   // when to fetch the host's stop line again
     uint32_t left;           // 1: the program is over
-    uint32_t unusable;       // 1: begin refused the launch; expected and seen say why
-    uint32_t expected;
-    uint32_t seen;
-    struct pto_core_sets sets;
+    PTO_ALIGNED_LINE struct pto_core_sets sets[PTO_CORE_WORD_COUNT];
 };
 
 void pto_scheduler_begin(struct pto_scheduler *scheduler, const struct pto_launch *launch,

@@ -162,6 +162,9 @@ int bench_main(int argc, char **argv, const struct bench_engine *engine)
     }
     bool is_done = bench_json_open(&json, &options, engine->name);
     if (is_done) {
+        if (engine->version != NULL) {
+            bench_json_text(&json, "version", engine->version);
+        }
         is_done = options.mode == BENCH_MODE_METG ? bench_metg(engine, state, &options, &json)
                                                   : run_patterns(engine, state, &options, &json);
         is_done = bench_json_close(&json) && is_done;

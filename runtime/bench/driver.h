@@ -25,6 +25,7 @@ struct bench_build {
 // Each function returns false after it printed why it failed. `engine` is what `open` made.
 struct bench_engine {
     const char *name;
+    const char *version; // a peer's own; NULL: this project's
     bool (*open)(const struct bench_options *options, void **out_engine);
     // Builds the DAG; dag and work stay until `clear`. When only running it builds the graph, that
     // is said by a build_ns below 0.

@@ -75,6 +75,7 @@ int main(int argc, char **argv)
 {
     bench_engine taskflow = {};
     taskflow.name = "taskflow";
+    taskflow.version = tf::version();
     taskflow.open = open_engine;
     taskflow.build = build;
     taskflow.run = run;

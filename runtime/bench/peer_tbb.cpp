@@ -3,6 +3,7 @@
 // to each node that waits for none.
 #include <oneapi/tbb/flow_graph.h>
 #include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/version.h>
 
 #include <cstdio>
 #include <deque>
@@ -99,6 +100,7 @@ int main(int argc, char **argv)
 {
     bench_engine tbb = {};
     tbb.name = "tbb";
+    tbb.version = TBB_runtime_version();
     tbb.open = open_engine;
     tbb.build = build;
     tbb.run = run;

@@ -315,7 +315,7 @@ def write_python(out, figures):
         write_table(out, ["", "median"], lines)
 
 
-def write_head(out, first, machine, missing):
+def write_head(out, first, machine, versions, missing):
     print("# Results of the benchmarks\n", file=out)
     print("Written by `make bench`. How it is measured is in README.md beside it.\n", file=out)
     print(f"Machine: {first['cpu_model']}, {machine['processor']}, {int(first['cpu_count'])} "
@@ -323,6 +323,9 @@ def write_head(out, first, machine, missing):
           f"{first['compiler']}; Python {machine['python']}.", file=out)
     print(f"Measured on {machine['date']} in {machine['rounds']} rounds, order by seed "
           f"{machine['seed']}.", file=out)
+    if versions:
+        print("Beside: " + ", ".join(f"{NAMES[name]} {version}"
+                                     for name, version in sorted(versions.items())) + ".", file=out)
     if missing:
         print("Not measured, because not installed: "
               + ", ".join(NAMES[name] for name in missing) + ".", file=out)
@@ -334,7 +337,9 @@ def write(folder, samples, machine, missing):
     first = next((data for experiment, data in samples if experiment.program == "pto"),
                  samples[0][1])
     out = io.StringIO()
-    write_head(out, first, machine, missing)
+    versions = {experiment.program: data["version"] for experiment, data in samples
+                if "version" in data}
+    write_head(out, first, machine, versions, missing)
     print("## Goals\n\nWhere many figures bear on a goal, the worst of them.\n", file=out)
     goals = Goals(figures)
     write_table(out, ["", "what", "target", "reached", "met"],

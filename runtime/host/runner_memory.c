@@ -110,7 +110,7 @@ enum pto_status pto_runner_copy_to_device(struct pto_runner *runner, uint64_t de
     }
     status = check_copy(runner, "copy_to_device: dev_ptr", host, device_pointer, size_bytes, err);
     if (status == PTO_OK && size_bytes != 0) {
-        struct pto_error failure = {0};
+        struct pto_error failure; // filled in by a failure, and large
         status = runner->ops->upload(runner->backend, device_pointer, host, size_bytes, &failure);
         status = finish_copy(runner, status, &failure);
         if (status != PTO_OK && err != NULL) {
@@ -131,7 +131,7 @@ enum pto_status pto_runner_copy_from_device(struct pto_runner *runner, void *hos
     }
     status = check_copy(runner, "copy_from_device: dev_ptr", host, device_pointer, size_bytes, err);
     if (status == PTO_OK && size_bytes != 0) {
-        struct pto_error failure = {0};
+        struct pto_error failure; // filled in by a failure, and large
         status = runner->ops->download(runner->backend, host, device_pointer, size_bytes, &failure);
         status = finish_copy(runner, status, &failure);
         if (status != PTO_OK && err != NULL) {

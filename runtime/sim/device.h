@@ -24,8 +24,7 @@ struct pto_sim_memory;
 
 // One scheduler thread or core. `state` is the program's private memory.
 struct pto_sim_program {
-    _Alignas(64) _Atomic uint32_t lock; // 1: a lane steps it
-    bool left;                          // under the lock: its program is over for this launch
+    bool left; // under its bit of the hints: it is over for this launch
     void *state;
 };
 
@@ -34,6 +33,9 @@ struct pto_sim_fault {
     int signal; // 0: ended by the monitor
     uint64_t address;
 };
+
+// A lane looks at the clock after so many turns, or sooner.
+#define PTO_SIM_TURNS_PER_LOOK 16u
 
 struct pto_sim_lane {
     struct pto_backend *device;
@@ -101,13 +103,14 @@ struct pto_backend {
     _Atomic uint32_t fault_core;        // the first whose kernel faulted, or PTO_NO_TASK
     _Atomic uint64_t fault_address;     // of that core
     _Alignas(64) _Atomic uint32_t helpers_asleep;
+    _Atomic uint32_t helpers_waiting; // those, and the ones that look out for the next run
+    _Atomic uint32_t helper_wake_count;
     _Atomic uint32_t caller_asleep;
 
     // Sleeping, under `mutex`.
     pthread_mutex_t mutex;
     pthread_cond_t helper_wake;
     pthread_cond_t caller_wake;
-    uint32_t helper_wake_count;
     bool closing;
 
     // The monitor, see monitor.c.
@@ -128,15 +131,23 @@ void pto__sim_lanes_stop(struct pto_backend *device);
 // asked for the end.
 bool pto__sim_lane_run_caller(struct pto_backend *device, pto_poll_function *poll,
                               void *poll_context);
-// Steps the schedulers that nobody else steps. True when one did something.
-bool pto__sim_step_schedulers(struct pto_backend *device, bool exclusive);
 // Whether a thread other than lane 0, which has counted itself inside, may step programs.
 bool pto__sim_may_step(const struct pto_backend *device);
-// Whether a lane without work would find some.
-bool pto__sim_has_work(const struct pto_backend *device);
 void pto__sim_wake_helpers(struct pto_backend *device);
+void pto__sim_wake_caller(struct pto_backend *device); // lane 0, when it sleeps in a run
 // Waits until no helper is inside the launch. `open` must be 0.
 void pto__sim_wait_outside(struct pto_backend *device);
+
+// step.c
+// Steps the schedulers that nobody else steps. True when one did something.
+bool pto__sim_step_schedulers(struct pto_backend *device, bool exclusive);
+// Steps cores that have work and that no other lane steps: with a small budget one of them, else
+// each once. True when one was stepped.
+bool pto__sim_step_cores(struct pto_sim_lane *lane);
+// A kernel on this lane faulted, or was ended: its core fails, as one does of its own accord.
+void pto__sim_contain_fault(struct pto_sim_lane *lane);
+// Whether a lane without work would find some.
+bool pto__sim_has_work(const struct pto_backend *device);
 
 // monitor.c
 enum pto_status pto__sim_monitor_start(struct pto_backend *device, struct pto_error *err);

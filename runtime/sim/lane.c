@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lanes: stepping schedulers and cores, and when to sleep and to wake.
+// Lanes: when to step what, to sleep and to wake. What a step is, is in step.c.
 //
 // Waking a thread costs more than a small graph (tens of microseconds on a virtual machine), so
 // lane 0 works alone until it has measured that the tasks are long enough, and enough are left, for
@@ -8,7 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "abi/access.h"
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/wait.h"
@@ -18,14 +17,19 @@
 #define CALLER_SLEEP_NS 10000000u
 // What a wake must bring in, and the mean task length from which two lanes beat one.
 #define WAKE_WORK_NS 100000u
-#define WAKE_TASK_NS 150u
-#define HELPER_TASK_NS_MIN 100u
+#define WAKE_TASK_NS 100u
+#define HELPER_TASK_NS_MIN 70u
+// What has been measured for less is no reason to wake anybody: the first task of a run waits for
+// all that is not in the caches.
+#define TRUST_NS 2000u
 // How long a lane should stay with one core: a whole ring of short tasks, because each change of
 // hands moves cache lines between processors, but not so long that others wait for the scheduling
 // it would do in between. A lane that is alone has only polling to come back for.
 #define STEP_NS 160000u
 #define STEP_ALONE_NS 1600000u
-#define TURNS_PER_LOOK 16u
+// How long a helper looks out for the next run, and how often it looks at the clock meanwhile.
+#define LOOK_OUT_NS 50000u
+#define LOOK_OUT_TURNS 16u
 #define IDLE_TURNS_MAX 1000u
 
 // Alone, a lane needs no locks, and the hints no read-modify-write: of the cost of a short task
@@ -59,23 +63,7 @@ bool pto__sim_may_step(const struct pto_backend *device)
            __atomic_load_n(&device->block->hints.exclusive, __ATOMIC_SEQ_CST) == 0;
 }
 
-static bool try_lock(struct pto_sim_program *program, bool exclusive)
-{
-    if (exclusive) {
-        return true;
-    }
-    return atomic_load_explicit(&program->lock, memory_order_relaxed) == 0 &&
-           atomic_exchange_explicit(&program->lock, 1, memory_order_acquire) == 0;
-}
-
-static void unlock(struct pto_sim_program *program, bool exclusive)
-{
-    if (!exclusive) {
-        atomic_store_explicit(&program->lock, 0, memory_order_release);
-    }
-}
-
-static void wake_caller(struct pto_backend *device)
+void pto__sim_wake_caller(struct pto_backend *device)
 {
     if (atomic_load(&device->caller_asleep) == 0) {
         return;
@@ -87,172 +75,15 @@ static void wake_caller(struct pto_backend *device)
 
 void pto__sim_wake_helpers(struct pto_backend *device)
 {
-    if (atomic_load(&device->helpers_asleep) == 0) {
+    if (atomic_load(&device->helpers_waiting) == 0) {
         return;
     }
-    pthread_mutex_lock(&device->mutex);
-    device->helper_wake_count++;
-    pthread_cond_broadcast(&device->helper_wake);
-    pthread_mutex_unlock(&device->mutex);
-}
-
-bool pto__sim_step_schedulers(struct pto_backend *device, bool exclusive)
-{
-    bool busy = false;
-    for (uint32_t i = 0; i < device->scheduler_count; i++) {
-        struct pto_sim_program *program = &device->schedulers[i];
-        if (!try_lock(program, exclusive)) {
-            continue;
-        }
-        if (!program->left) {
-            enum pto_step step = device->aicpu->step(program->state);
-            busy |= step != PTO_STEP_IDLE;
-            if (step == PTO_STEP_LEAVE) {
-                program->left = true;
-                atomic_fetch_sub(&device->schedulers_active, 1);
-            }
-        }
-        unlock(program, exclusive);
+    atomic_fetch_add(&device->helper_wake_count, 1);
+    if (atomic_load(&device->helpers_asleep) != 0) {
+        pthread_mutex_lock(&device->mutex);
+        pthread_cond_broadcast(&device->helper_wake);
+        pthread_mutex_unlock(&device->mutex);
     }
-    return busy;
-}
-
-// The program of a core is over; its lock is held.
-static void core_left(struct pto_sim_lane *lane, struct pto_sim_program *program)
-{
-    program->left = true;
-    unlock(program, lane->exclusive);
-    atomic_fetch_sub(&lane->device->cores_active, 1);
-}
-
-// Steps a core that a hint says has work. False when another lane has it.
-static bool step_core(struct pto_sim_lane *lane, uint32_t core)
-{
-    struct pto_backend *device = lane->device;
-    struct pto_sim_program *program = &device->cores[core];
-    if (!try_lock(program, lane->exclusive)) {
-        return false;
-    }
-    struct pto_hints *hints = &device->block->hints;
-    uint64_t *hint = &hints->runnable[core / 64];
-    uint64_t bit = (uint64_t)1 << (core % 64);
-    // Taken before the step: what is queued after the step looked sets it again.
-    pto_hint_clear(hints, hint, bit);
-    if (program->left) {
-        unlock(program, lane->exclusive);
-        return true;
-    }
-    const uint32_t *completed = &device->block->handshakes[core].core.completed;
-    uint32_t before = __atomic_load_n(completed, __ATOMIC_RELAXED);
-    uint32_t step_count = atomic_load_explicit(&lane->step_count, memory_order_relaxed) + 1;
-    // Zero means "no step" to the monitor.
-    atomic_store_explicit(&lane->step_count, step_count == 0 ? 1 : step_count,
-                          memory_order_relaxed);
-    atomic_store_explicit(&lane->stepping, core + 1, memory_order_relaxed);
-    atomic_signal_fence(memory_order_seq_cst);
-    enum pto_step step = device->aicore->step(program->state, lane->budget);
-    atomic_signal_fence(memory_order_seq_cst);
-    atomic_store_explicit(&lane->stepping, 0, memory_order_relaxed);
-    lane->task_count += __atomic_load_n(completed, __ATOMIC_RELAXED) - before;
-    if (step == PTO_STEP_LEAVE) {
-        core_left(lane, program);
-    } else {
-        bool yielded = pto_core_should_yield((uint64_t)(uintptr_t)hints);
-        if (step == PTO_STEP_BUSY && (yielded || lane->budget < PTO_RING_DEPTH)) {
-            pto_hint_set(hints, hint, bit); // there may be more
-        }
-        unlock(program, lane->exclusive);
-    }
-    if (lane->index != 0) {
-        wake_caller(device);
-    }
-    return true;
-}
-
-// A kernel on this lane faulted, or was ended. The core fails as a core of its own accord does,
-// and the scheduler deals with it; where the fault was goes to the host.
-static void contain_fault(struct pto_sim_lane *lane)
-{
-    struct pto_backend *device = lane->device;
-    uint32_t core = atomic_load_explicit(&lane->stepping, memory_order_relaxed) - 1;
-    atomic_store_explicit(&lane->stepping, 0, memory_order_relaxed);
-    bool ended = lane->fault.signal == 0;
-    if (ended) {
-        uint32_t none = PTO_NO_TASK;
-        atomic_compare_exchange_strong(&device->killed_core, &none, core);
-    } else {
-        uint32_t none = PTO_NO_TASK;
-        if (atomic_compare_exchange_strong(&device->fault_core, &none, core)) {
-            atomic_store(&device->fault_address, lane->fault.address);
-        }
-    }
-    struct pto_core_line *line = &device->block->handshakes[core].core;
-    pto_core_store(&line->fail_kind, ended ? PTO_FAIL_HANG : PTO_FAIL_FAULT);
-    pto_core_store((uint32_t *)&line->fail_code, (uint32_t)lane->fault.signal);
-    pto_core_publish(&line->state, PTO_CORE_FAILED); // C2
-    pto_core_ring((uint64_t)(uintptr_t)&device->block->hints, core);
-    core_left(lane, &device->cores[core]);
-    wake_caller(device);
-}
-
-// The monitor found that a step takes long: the lane's idea of how long tasks are is out of date.
-static bool asked_to_yield(struct pto_sim_lane *lane)
-{
-    uint32_t *yield = &lane->device->block->hints.yield;
-    if (__atomic_load_n(yield, __ATOMIC_RELAXED) == 0) {
-        return false;
-    }
-    __atomic_store_n(yield, 0, __ATOMIC_RELAXED);
-    lane->turns = TURNS_PER_LOOK;
-    return true;
-}
-
-static bool step_cores(struct pto_sim_lane *lane)
-{
-    struct pto_backend *device = lane->device;
-    uint32_t word_count = (device->core_count + 63) / 64;
-    bool busy = false;
-    lane->core_count = 0;
-    for (uint32_t i = 0; i < word_count; i++) {
-        uint32_t word = lane->index == 0 ? i : word_count - 1 - i;
-        uint64_t bits = __atomic_load_n(&device->block->hints.runnable[word], __ATOMIC_RELAXED);
-        while (bits != 0) {
-            // Lane 0 from below, helpers from above: they meet late.
-            uint32_t place = lane->index == 0 ? (uint32_t)__builtin_ctzll(bits)
-                                              : 63 - (uint32_t)__builtin_clzll(bits);
-            bits &= ~((uint64_t)1 << place);
-            lane->core_count++;
-            if (step_core(lane, word * 64 + place)) {
-                busy = true;
-                if (lane->budget < PTO_RING_DEPTH || asked_to_yield(lane)) {
-                    lane->core_count += bits != 0; // the next one counts, though it has to wait
-                    return true;
-                }
-            }
-        }
-    }
-    return busy;
-}
-
-// Whether a lane that is about to sleep would find something.
-bool pto__sim_has_work(const struct pto_backend *device)
-{
-    if (atomic_load(&device->schedulers_active) == 0 && atomic_load(&device->cores_active) == 0) {
-        return true;
-    }
-    for (uint32_t word = 0; word < (device->core_count + 63) / 64; word++) {
-        if (__atomic_load_n(&device->block->hints.completed[word], __ATOMIC_SEQ_CST) != 0) {
-            return true;
-        }
-        uint64_t bits = __atomic_load_n(&device->block->hints.runnable[word], __ATOMIC_SEQ_CST);
-        for (; bits != 0; bits &= bits - 1) {
-            uint32_t core = word * 64 + (uint32_t)__builtin_ctzll(bits);
-            if (atomic_load(&device->cores[core].lock) == 0) {
-                return true;
-            }
-        }
-    }
-    return false;
 }
 
 // Measures the tasks since the last look. Returns their mean length, 0 when there were none.
@@ -264,7 +95,16 @@ static uint64_t look_at_clock(struct pto_sim_lane *lane, uint64_t now_ns)
     if (tasks == 0) {
         return 0;
     }
-    uint64_t mean_ns = (now_ns - lane->work_begin_ns) / tasks;
+    uint64_t elapsed_ns = now_ns - lane->work_begin_ns;
+    uint64_t mean_ns = elapsed_ns / tasks;
+    if (mean_ns >= WAKE_TASK_NS && elapsed_ns < TRUST_NS && lane->index == 0) {
+        lane->budget = (uint32_t)(TRUST_NS / mean_ns);
+        if (lane->budget > PTO_RING_DEPTH) {
+            lane->budget = PTO_RING_DEPTH;
+        }
+        lane->turns = PTO_SIM_TURNS_PER_LOOK - 1;
+        return mean_ns;
+    }
     lane->task_count = 0;
     lane->work_begin_ns = now_ns;
     uint64_t step_ns = device->lane_count == 1 ? STEP_ALONE_NS : STEP_NS;
@@ -302,9 +142,9 @@ static bool lane_turn(struct pto_sim_lane *lane)
 {
     bool scheduled = pto__sim_step_schedulers(lane->device, lane->exclusive);
     if (scheduled && lane->index != 0) {
-        wake_caller(lane->device);
+        pto__sim_wake_caller(lane->device);
     }
-    bool stepped = step_cores(lane);
+    bool stepped = pto__sim_step_cores(lane);
     lane->turns++;
     return scheduled || stepped;
 }
@@ -336,12 +176,12 @@ bool pto__sim_lane_run_caller(struct pto_backend *device, pto_poll_function *pol
     lane->idle_turns = 0;
     lane->stopped = false;
     if (sigsetjmp(lane->escape, 0) != 0) {
-        contain_fault(lane);
+        pto__sim_contain_fault(lane);
     }
     while (!is_over(device)) {
         bool busy = lane_turn(lane);
         lane->idle_turns = busy ? 0 : lane->idle_turns + 1;
-        if (lane->turns < TURNS_PER_LOOK && lane->budget == PTO_RING_DEPTH) {
+        if (lane->turns < PTO_SIM_TURNS_PER_LOOK && lane->budget == PTO_RING_DEPTH) {
             continue;
         }
         uint64_t now_ns = pto__now_ns();
@@ -372,7 +212,7 @@ static void help(struct pto_sim_lane *lane)
     while (pto__sim_may_step(device) && !is_over(device)) {
         bool busy = lane_turn(lane);
         lane->idle_turns = busy ? 0 : lane->idle_turns + 1;
-        if (lane->turns >= TURNS_PER_LOOK || lane->budget < PTO_RING_DEPTH) {
+        if (lane->turns >= PTO_SIM_TURNS_PER_LOOK || lane->budget < PTO_RING_DEPTH) {
             uint64_t mean_ns = look_at_clock(lane, pto__now_ns());
             if (mean_ns != 0 && mean_ns < HELPER_TASK_NS_MIN) {
                 return; // the tasks are too short to be worth two lanes
@@ -387,29 +227,53 @@ static void help(struct pto_sim_lane *lane)
     }
 }
 
+// Waits for the next wake. Who runs a graph often runs another one soon, and a thread that is still
+// awake begins tens of microseconds earlier; so a helper that was of use looks out for a while
+// before it sleeps. It does so outside of the launch, which need not wait for it. False when the
+// device is being closed.
+static bool wait_for_wake(struct pto_backend *device, bool was_of_use)
+{
+    uint32_t seen = atomic_load(&device->helper_wake_count);
+    atomic_fetch_add(&device->helpers_waiting, 1);
+    uint64_t begin_ns = pto__now_ns();
+    while (was_of_use && atomic_load(&device->helper_wake_count) == seen &&
+           pto__now_ns() - begin_ns < LOOK_OUT_NS) {
+        for (uint32_t i = 0; i < LOOK_OUT_TURNS; i++) {
+            pto__cpu_relax();
+        }
+    }
+    pthread_mutex_lock(&device->mutex);
+    atomic_fetch_add(&device->helpers_asleep, 1);
+    while (!device->closing && atomic_load(&device->helper_wake_count) == seen) {
+        pthread_cond_wait(&device->helper_wake, &device->mutex);
+    }
+    atomic_fetch_sub(&device->helpers_asleep, 1);
+    bool closing = device->closing;
+    pthread_mutex_unlock(&device->mutex);
+    atomic_fetch_sub(&device->helpers_waiting, 1);
+    return !closing;
+}
+
+static void take_part(struct pto_sim_lane *lane)
+{
+    atomic_fetch_add(&lane->device->inside, 1);
+    if (sigsetjmp(lane->escape, 0) != 0) {
+        pto__sim_contain_fault(lane);
+    }
+    help(lane);
+    atomic_fetch_sub(&lane->device->inside, 1);
+}
+
 static void *helper_main(void *argument)
 {
     struct pto_sim_lane *lane = argument;
-    struct pto_backend *device = lane->device;
     pto__sim_fault_bind(lane);
-    pthread_mutex_lock(&device->mutex);
-    while (!device->closing) {
-        uint32_t seen = device->helper_wake_count;
-        atomic_fetch_add(&device->helpers_asleep, 1);
-        while (!device->closing && device->helper_wake_count == seen) {
-            pthread_cond_wait(&device->helper_wake, &device->mutex);
-        }
-        atomic_fetch_sub(&device->helpers_asleep, 1);
-        pthread_mutex_unlock(&device->mutex);
-        atomic_fetch_add(&device->inside, 1);
-        if (sigsetjmp(lane->escape, 0) != 0) {
-            contain_fault(lane);
-        }
-        help(lane);
-        atomic_fetch_sub(&device->inside, 1);
-        pthread_mutex_lock(&device->mutex);
+    bool was_of_use = false;
+    while (wait_for_wake(lane->device, was_of_use)) {
+        uint32_t before = atomic_load(&lane->step_count);
+        take_part(lane);
+        was_of_use = atomic_load(&lane->step_count) != before;
     }
-    pthread_mutex_unlock(&device->mutex);
     pto__sim_fault_bind(NULL);
     return NULL;
 }

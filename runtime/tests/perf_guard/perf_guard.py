@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks that a task costs no more instructions than recorded.
 
-    perf_guard.py --bench PTO_BENCH [--record] [--pattern NAME...]
+    perf_guard.py --bench PTO_BENCH [--record] [--parts] [--pattern NAME...]
 
 Counts, by callgrind and with one lane, the instructions that pto_bench takes for each pattern of
 bench/patterns.h, and from the differences between runs of different sizes those for one task:
@@ -15,7 +15,8 @@ The counts of one binary are the same each time, but another compiler makes anot
 compiler other than the recorded one, or without valgrind, the exit status is 77 (skipped).
 --record writes what was measured to bench/instructions.json. Exit status 1 when a count differs
 from the recorded one by more than the margin, upwards; a count that fell by more is only reported,
-so that somebody records it.
+so that somebody records it. --parts prints instead which side of the protocol a run's instructions
+are spent on.
 """
 
 import argparse
@@ -25,6 +26,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,13 +37,15 @@ CORES = [3, 72]
 TASKS = (2048, 8192)
 RUNS = (1, 5)
 MARGIN = 0.05
+# The program that an instruction is of, by the name of its file.
+PARTS = {"libaicpu_graph_kernel.so": "scheduler", "kernel.o": "core"}
 SKIPPED = 77
 TIMEOUT_S = 120
 
 
-def count(bench, valgrind, pattern, cores, tasks, runs):
+def count(bench, valgrind, pattern, cores, tasks, runs, profile="/dev/null"):
     """Instructions of one process, and the number of tasks, which cholesky chooses itself."""
-    command = [valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null",
+    command = [valgrind, "--tool=callgrind", f"--callgrind-out-file={profile}",
                bench, "--pattern", pattern, "--cores", str(cores), "--lanes", "1",
                "--tasks", str(tasks), "--reps", str(runs), "--no-state", "--no-verify",
                "--json", "-"]
@@ -64,6 +69,43 @@ def per_task(bench, valgrind, pattern, cores):
     # The first process has one run that is not timed, and `once` that are.
     build = (large - small) / (large_tasks - small_tasks) - (1 + once) * run
     return {"run": round(run, 1), "build": round(build, 1)}
+
+
+def count_parts(profile):
+    """Instructions by part, from callgrind's file: costs stand below the object they are of."""
+    counts = Counter()
+    names = {}
+    part, of_callee = "", False
+    for line in Path(profile).read_text().splitlines():
+        match = re.match(r"ob=\((\d+)\)(?: (.*))?$", line)
+        if match:
+            names.setdefault(match[1], match[2])
+            part = PARTS.get(Path(names[match[1]]).name, "lane")
+        elif re.match(r"[\d+*-]\S* \d+$", line):
+            counts[part] += 0 if of_callee else int(line.split()[1])
+            of_callee = False
+        else:
+            match = re.match(r"cob=\((\d+)\) (.*)$", line)
+            if match:
+                names.setdefault(match[1], match[2])
+            of_callee = line.startswith("calls=")
+    return counts
+
+
+def print_parts(bench, valgrind, patterns):
+    print(f"{'instructions for each task of a run':36}{'scheduler':>10}{'core':>10}{'lane':>10}")
+    for pattern in patterns:
+        for cores in CORES:
+            with tempfile.TemporaryDirectory() as folder:
+                profiles = [f"{folder}/{runs}" for runs in RUNS]
+                for runs, profile in zip(RUNS, profiles):
+                    _, tasks = count(bench, valgrind, pattern, cores, TASKS[1], runs, profile)
+                once, often = (count_parts(profile) for profile in profiles)
+            runs = RUNS[1] - RUNS[0]
+            shown = ((often[part] - once[part]) / (runs * tasks)
+                     for part in ("scheduler", "core", "lane"))
+            print(f"{f'{pattern}, {cores} cores':36}"
+                  + "".join(f"{value:10.1f}" for value in shown))
 
 
 def measure(bench, valgrind, patterns):
@@ -100,12 +142,16 @@ def main():
     parser.add_argument("--bench", required=True, help="the program pto_bench")
     parser.add_argument("--valgrind", default="valgrind")
     parser.add_argument("--record", action="store_true", help=f"write {RECORD.name}")
+    parser.add_argument("--parts", action="store_true", help="scheduler, core and simulator apart")
     parser.add_argument("--pattern", nargs="+", choices=PATTERNS, default=PATTERNS)
     options = parser.parse_args()
 
     if shutil.which(options.valgrind) is None:
         print("skipped: there is no valgrind; Debian, Ubuntu: sudo apt-get install valgrind")
         return SKIPPED
+    if options.parts:
+        print_parts(options.bench, options.valgrind, options.pattern)
+        return 0
     compiler = subprocess.run([options.bench, "--describe"], capture_output=True, text=True,
                               timeout=TIMEOUT_S, check=True).stdout.strip()
     recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {}

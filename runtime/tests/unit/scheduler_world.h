@@ -174,7 +174,7 @@ static void step_core(uint32_t core)
     if (agent->left || agent->inside || core == world.frozen_core) {
         return;
     }
-    uint64_t *hint = &world.block->hints.runnable[core / 64];
+    uint64_t *hint = &world.block->hints.words[core / 64].runnable;
     uint64_t bit = (uint64_t)1 << (core % 64);
     if (world.hinted && (*hint & bit) == 0) {
         return;
@@ -217,9 +217,9 @@ static void interrupt(void)
     world.nesting--;
 }
 
-static int get_bit(const uint64_t *set, uint32_t core)
+static int get_bit(uint64_t set, uint32_t core)
 {
-    return (int)(set[core / 64] >> (core % 64) & 1);
+    return (int)(set >> (core % 64) & 1);
 }
 
 static void check_core(const struct pto_scheduler *scheduler, uint32_t core)
@@ -239,10 +239,10 @@ static void check_core(const struct pto_scheduler *scheduler, uint32_t core)
     if (!scheduler->left) {
         CHECK(note->published == note->queued);
         CHECK(queued == note->queued);
-        CHECK(get_bit(scheduler->sets.idle, core) == (note->queued == note->retired));
-        CHECK(get_bit(scheduler->sets.room, core) ==
+        CHECK(get_bit(scheduler->sets[core / 64].idle, core) == (note->queued == note->retired));
+        CHECK(get_bit(scheduler->sets[core / 64].room, core) ==
               (note->queued - note->retired < PTO_RING_DEPTH));
-        CHECK(get_bit(scheduler->sets.dirty, core) == 0);
+        CHECK(get_bit(scheduler->sets[core / 64].dirty, core) == 0);
     }
 }
 
@@ -302,7 +302,7 @@ static void check_invariants(int thoroughly)
         for (uint32_t core = scheduler->core_begin; core < scheduler->core_end; core++) {
             check_core(scheduler, core);
             retired += world.block->handshakes[core].note.retired;
-            busy_count += !get_bit(scheduler->sets.idle, core);
+            busy_count += !get_bit(scheduler->sets[core / 64].idle, core);
         }
         CHECK(scheduler->busy_count == busy_count);
         CHECK(queue->lock == 0);
