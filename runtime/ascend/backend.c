@@ -197,7 +197,7 @@ static enum pto_status handshakes(struct pto_backend *device, struct pto_handsha
 
 static enum pto_status open_body(struct pto_ascend_op *op, struct pto_error *err)
 {
-    return pto__ascend_set_up(op->device, &op->flag, err);
+    return pto__ascend_set_up(op->device, &op->is_unusable, err);
 }
 
 static enum pto_status close_body(struct pto_ascend_op *op, struct pto_error *err)
@@ -307,7 +307,7 @@ static enum pto_status open_once(struct pto_backend **out, const struct pto_back
         op->body = open_body;
         op->what = "init";
         status = perform(device, PTO_ASCEND_RUNS, op, NULL, err);
-        *out_unusable = status != PTO_OK && !atomic_load(&device->hung) && op->flag;
+        *out_unusable = status != PTO_OK && !atomic_load(&device->hung) && op->is_unusable;
         pto__service_give(service);
     }
     if (status != PTO_OK) {

@@ -30,7 +30,7 @@ struct pto_ascend_op {
     void *to;
     struct pto_launch_request request; // without its poll function
     struct pto_launch_outcome outcome;
-    int flag;
+    int is_unusable; // see pto__ascend_set_up
     enum pto_status status;
     struct pto_error err;
 };
