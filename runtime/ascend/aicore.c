@@ -15,7 +15,7 @@ static enum pto_status register_rt(struct pto_backend *device, const uint8_t *by
 {
     const struct pto_cann_binary binary = {
         .magic = PTO_CANN_MAGIC_AICORE, .data = bytes, .length = size_bytes};
-    int code = device->cann->rtRegisterAllKernel(&binary, &device->aicore_handle);
+    int code = PTO_CALL(device->cann, rtRegisterAllKernel, &binary, &device->aicore_handle);
     if (code != PTO_CANN_OK) {
         device->aicore_handle = NULL;
         return pto__ascend_fail(device, err, code, "rtRegisterAllKernel",
@@ -29,15 +29,15 @@ static enum pto_status register_acl(struct pto_backend *device, const uint8_t *b
 {
     struct pto_cann_option option = {.id = PTO_CANN_LOAD_MAGIC, .value.u32 = PTO_CANN_MAGIC_AICORE};
     const struct pto_cann_options options = {.options = &option, .count = 1};
-    int code =
-        device->cann->aclrtBinaryLoadFromData(bytes, size_bytes, &options, &device->aicore_handle);
+    int code = PTO_CALL(device->cann, aclrtBinaryLoadFromData, bytes, size_bytes, &options,
+                        &device->aicore_handle);
     if (code != PTO_CANN_OK) {
         device->aicore_handle = NULL;
         return pto__ascend_fail(device, err, code, "aclrtBinaryLoadFromData",
                                 "init: loading the AICore program");
     }
-    code = device->cann->aclrtBinaryGetFunction(device->aicore_handle, FUNCTION_NAME,
-                                                &device->aicore_function);
+    code = PTO_CALL(device->cann, aclrtBinaryGetFunction, device->aicore_handle, FUNCTION_NAME,
+                    &device->aicore_function);
     return code == PTO_CANN_OK
                ? PTO_OK
                : pto__ascend_fail(device, err, code, "aclrtBinaryGetFunction",
@@ -67,9 +67,9 @@ void pto__ascend_unload_aicore(struct pto_backend *device)
     }
     int code = PTO_CANN_OK;
     if (device->aicore_path == PTO_ASCEND_AICORE_ACL) {
-        code = cann->aclrtBinaryUnLoad(device->aicore_handle);
+        code = PTO_CALL(cann, aclrtBinaryUnLoad, device->aicore_handle);
     } else if (cann->rtDevBinaryUnRegister != NULL) {
-        code = cann->rtDevBinaryUnRegister(device->aicore_handle);
+        code = PTO_CALL(cann, rtDevBinaryUnRegister, device->aicore_handle);
     }
     if (code != PTO_CANN_OK) {
         pto__ascend_log(device, PTO_LOG_WARNING,
@@ -85,8 +85,8 @@ static int start_rt(struct pto_backend *device, uint64_t *parameters, uint32_t s
 {
     struct pto_cann_args args = {.args = parameters, .args_size = size_bytes};
     const struct pto_cann_task_config config = {.schem_mode = PTO_CANN_SCHEM_BATCH};
-    return device->cann->rtKernelLaunchWithHandleV2(device->aicore_handle, 0, device->block_count,
-                                                    &args, NULL, device->aicore_stream, &config);
+    return PTO_CALL(device->cann, rtKernelLaunchWithHandleV2, device->aicore_handle, 0,
+                    device->block_count, &args, NULL, device->aicore_stream, &config);
 }
 
 static int start_acl(struct pto_backend *device, uint64_t *parameters, uint32_t size_bytes)
@@ -97,9 +97,9 @@ static int start_acl(struct pto_backend *device, uint64_t *parameters, uint32_t 
          .value.u16 = (uint16_t)(device->run_limit_ns / 1000000000u)},
     };
     struct pto_cann_options config = {.options = attributes, .count = 2};
-    return device->cann->aclrtLaunchKernelWithHostArgs(device->aicore_function, device->block_count,
-                                                       device->aicore_stream, &config, parameters,
-                                                       size_bytes, NULL, 0);
+    return PTO_CALL(device->cann, aclrtLaunchKernelWithHostArgs, device->aicore_function,
+                    device->block_count, device->aicore_stream, &config, parameters, size_bytes,
+                    NULL, 0);
 }
 
 enum pto_status pto__ascend_start_aicore(struct pto_backend *device, struct pto_error *err)

@@ -102,7 +102,8 @@ static enum pto_status load_description(struct pto_backend *device, struct pto_e
     if (status == PTO_OK) {
         struct pto_cann_option option = {.id = PTO_CANN_LOAD_CPU_KERNEL_MODE, .value.i32 = 0};
         struct pto_cann_options options = {.options = &option, .count = 1};
-        int code = device->cann->aclrtBinaryLoadFromFile(path, &options, &device->aicpu_binary);
+        int code =
+            PTO_CALL(device->cann, aclrtBinaryLoadFromFile, path, &options, &device->aicpu_binary);
         if (code != PTO_CANN_OK) {
             device->aicpu_binary = NULL;
             status = pto__ascend_fail(device, err, code, "aclrtBinaryLoadFromFile",
@@ -120,11 +121,11 @@ static enum pto_status find_functions(struct pto_backend *device, struct pto_err
     if (status != PTO_OK) {
         return status;
     }
-    int code =
-        device->cann->aclrtBinaryGetFunction(device->aicpu_binary, INIT_NAME, &device->aicpu_init);
+    int code = PTO_CALL(device->cann, aclrtBinaryGetFunction, device->aicpu_binary, INIT_NAME,
+                        &device->aicpu_init);
     if (code == PTO_CANN_OK) {
-        code = device->cann->aclrtBinaryGetFunction(device->aicpu_binary, RUN_NAME,
-                                                    &device->aicpu_run);
+        code = PTO_CALL(device->cann, aclrtBinaryGetFunction, device->aicpu_binary, RUN_NAME,
+                        &device->aicpu_run);
     }
     return code == PTO_CANN_OK ? PTO_OK
                                : pto__ascend_fail(device, err, code, "aclrtBinaryGetFunction",
@@ -137,8 +138,8 @@ static int start_json(struct pto_backend *device, void *function, uint32_t threa
         .id = PTO_CANN_LAUNCH_TIMEOUT, .value.u16 = (uint16_t)(device->run_limit_ns / 1000000000u)};
     struct pto_cann_options config = {.options = &attribute, .count = 1};
     struct pto_kernel_args args = device->block->args;
-    return device->cann->aclrtLaunchKernelWithHostArgs(function, thread_count, device->aicpu_stream,
-                                                       &config, &args, sizeof(args), NULL, 0);
+    return PTO_CALL(device->cann, aclrtLaunchKernelWithHostArgs, function, thread_count,
+                    device->aicpu_stream, &config, &args, sizeof(args), NULL, 0);
 }
 
 static int start_rt(struct pto_backend *device, const char *function, uint32_t thread_count)
@@ -158,9 +159,9 @@ static int start_rt(struct pto_backend *device, const char *function, uint32_t t
         .so_name_offset = (uint32_t)((char *)blob.so_name - (char *)&blob),
         .timeout_s = (uint16_t)(device->run_limit_ns / 1000000000u),
     };
-    return device->cann->rtAicpuKernelLaunchExWithArgs(
-        PTO_CANN_KERNEL_TYPE_AICPU_KFC, blob.op_name, thread_count, &args, NULL,
-        device->aicpu_stream, PTO_CANN_KERNEL_SPECIAL_TIMEOUT);
+    return PTO_CALL(device->cann, rtAicpuKernelLaunchExWithArgs, PTO_CANN_KERNEL_TYPE_AICPU_KFC,
+                    blob.op_name, thread_count, &args, NULL, device->aicpu_stream,
+                    PTO_CANN_KERNEL_SPECIAL_TIMEOUT);
 }
 
 // Starts one of the two functions of CANN's program.
@@ -225,7 +226,7 @@ enum pto_status pto__ascend_load_aicpu(struct pto_backend *device, const char *p
         status = pto__ascend_allocate(device, size_bytes, &address, err);
     }
     if (status == PTO_OK) {
-        status = pto__ascend_upload(device, address, bytes, size_bytes, err);
+        status = pto__ascend_upload(device, PTO_ASCEND_RUNS, address, bytes, size_bytes, err);
     }
     if (status == PTO_OK) {
         status = initialise(device, address, size_bytes, out_unusable, err);
@@ -243,7 +244,7 @@ enum pto_status pto__ascend_load_aicpu(struct pto_backend *device, const char *p
 void pto__ascend_unload_aicpu(struct pto_backend *device)
 {
     if (device->aicpu_binary != NULL && !atomic_load(&device->broken) &&
-        device->cann->aclrtBinaryUnLoad(device->aicpu_binary) != PTO_CANN_OK) {
+        PTO_CALL(device->cann, aclrtBinaryUnLoad, device->aicpu_binary) != PTO_CANN_OK) {
         atomic_store(&device->broken, 1);
     }
     device->aicpu_binary = NULL;

@@ -14,6 +14,7 @@
 // Return codes. Every call returns 0 or one of these; errors.c says what they mean.
 enum {
     PTO_CANN_OK = 0,
+    PTO_CANN_ABANDONED = -1, // ours, see service.h
     PTO_CANN_REPEAT_INITIALIZE = 100002,
     PTO_CANN_NO_CONTEXT = 107002,
     PTO_CANN_MEMORY_ALLOCATION = 207001,

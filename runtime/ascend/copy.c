@@ -10,15 +10,15 @@
 enum pto_status pto__ascend_stages_create(struct pto_backend *device, struct pto_error *err)
 {
     const struct pto_cann *cann = device->cann;
-    for (uint32_t i = 0; i < PTO_ASCEND_STAGE_COUNT; i++) {
-        struct pto_ascend_stage *stage = &device->stages[i];
-        int code = cann->aclrtMallocHost(&stage->memory, PTO_ASCEND_STAGE_BYTES);
+    for (uint32_t i = 0; i < PTO_ASCEND_SERVICE_COUNT * PTO_ASCEND_STAGE_COUNT; i++) {
+        struct pto_ascend_stage *stage = &device->stages[0][0] + i;
+        int code = PTO_CALL(cann, aclrtMallocHost, &stage->memory, PTO_ASCEND_STAGE_BYTES);
         if (code != PTO_CANN_OK) {
             stage->memory = NULL;
             return pto__ascend_fail(device, err, code, "aclrtMallocHost",
                                     "init: pinning host memory");
         }
-        code = cann->aclrtCreateStream(&stage->stream);
+        code = PTO_CALL(cann, aclrtCreateStream, &stage->stream);
         if (code != PTO_CANN_OK) {
             stage->stream = NULL;
             return pto__ascend_fail(device, err, code, "aclrtCreateStream",
@@ -31,16 +31,16 @@ enum pto_status pto__ascend_stages_create(struct pto_backend *device, struct pto
 void pto__ascend_stages_destroy(struct pto_backend *device)
 {
     const struct pto_cann *cann = device->cann;
-    for (uint32_t i = 0; i < PTO_ASCEND_STAGE_COUNT; i++) {
-        struct pto_ascend_stage *stage = &device->stages[i];
+    for (uint32_t i = 0; i < PTO_ASCEND_SERVICE_COUNT * PTO_ASCEND_STAGE_COUNT; i++) {
+        struct pto_ascend_stage *stage = &device->stages[0][0] + i;
         // On a broken device this might not return; its reset destroys the stream.
         if (stage->stream != NULL && !atomic_load(&device->broken) &&
-            cann->aclrtDestroyStream(stage->stream) != PTO_CANN_OK) {
+            PTO_CALL(cann, aclrtDestroyStream, stage->stream) != PTO_CANN_OK) {
             atomic_store(&device->broken, 1);
         }
         // Twice, because host memory is the one thing that no reset gives back.
-        if (stage->memory != NULL && cann->aclrtFreeHost(stage->memory) != PTO_CANN_OK &&
-            cann->aclrtFreeHost(stage->memory) != PTO_CANN_OK) {
+        if (stage->memory != NULL && PTO_CALL(cann, aclrtFreeHost, stage->memory) != PTO_CANN_OK &&
+            PTO_CALL(cann, aclrtFreeHost, stage->memory) != PTO_CANN_OK) {
             atomic_store(&device->broken, 1);
         }
         *stage = (struct pto_ascend_stage){0};
@@ -68,9 +68,9 @@ static enum pto_status begin(struct pto_backend *device, const struct pto_ascend
 {
     void *place = (void *)(uintptr_t)(address + part->offset);
     int up = kind == PTO_CANN_COPY_TO_DEVICE;
-    int code = device->cann->aclrtMemcpyAsync(up ? place : stage->memory, part->size_bytes,
-                                              up ? stage->memory : place, part->size_bytes, kind,
-                                              stage->stream);
+    int code =
+        PTO_CALL(device->cann, aclrtMemcpyAsync, up ? place : stage->memory, part->size_bytes,
+                 up ? stage->memory : place, part->size_bytes, kind, stage->stream);
     return code == PTO_CANN_OK ? PTO_OK
                                : pto__ascend_fail(device, err, code, "aclrtMemcpyAsync", what);
 }
@@ -85,8 +85,9 @@ static struct part next_part(uint64_t offset, uint64_t size_bytes)
 
 // Both directions: a stage is finished before it is used again, and an upload's is filled before it
 // begins, a download's is emptied when it has finished. Exactly one of the two pointers is set.
-static enum pto_status copy(struct pto_backend *device, uint64_t address, const uint8_t *from,
-                            uint8_t *to, uint64_t size_bytes, struct pto_error *err)
+static enum pto_status copy(struct pto_backend *device, const struct pto_ascend_stage *stages,
+                            uint64_t address, const uint8_t *from, uint8_t *to, uint64_t size_bytes,
+                            struct pto_error *err)
 {
     const char *what = from != NULL ? "copying to the device" : "copying from the device";
     int32_t kind = from != NULL ? PTO_CANN_COPY_TO_DEVICE : PTO_CANN_COPY_TO_HOST;
@@ -94,7 +95,7 @@ static enum pto_status copy(struct pto_backend *device, uint64_t address, const 
     uint64_t offset = 0;
     enum pto_status status = PTO_OK;
     for (uint32_t turn = 0; status == PTO_OK; turn++) {
-        const struct pto_ascend_stage *stage = &device->stages[turn % PTO_ASCEND_STAGE_COUNT];
+        const struct pto_ascend_stage *stage = &stages[turn % PTO_ASCEND_STAGE_COUNT];
         struct part *part = &parts[turn % PTO_ASCEND_STAGE_COUNT];
         if (part->size_bytes != 0) {
             status = finish(device, stage, what, err);
@@ -117,27 +118,22 @@ static enum pto_status copy(struct pto_backend *device, uint64_t address, const 
     if (status != PTO_OK) {
         // The other stage must not be written over while it is being copied.
         for (uint32_t i = 0; i < PTO_ASCEND_STAGE_COUNT; i++) {
-            (void)pto__ascend_wait(device, device->stages[i].stream,
-                                   pto__ascend_patience_ns(device) / 8);
+            (void)pto__ascend_wait(device, stages[i].stream, pto__ascend_patience_ns(device) / 8);
         }
     }
     return status;
 }
 
-enum pto_status pto__ascend_upload(struct pto_backend *device, uint64_t address, const void *host,
-                                   uint64_t size_bytes, struct pto_error *err)
+enum pto_status pto__ascend_upload(struct pto_backend *device, enum pto_ascend_service_kind kind,
+                                   uint64_t address, const void *host, uint64_t size_bytes,
+                                   struct pto_error *err)
 {
-    pthread_mutex_lock(&device->copy_mutex);
-    enum pto_status status = copy(device, address, host, NULL, size_bytes, err);
-    pthread_mutex_unlock(&device->copy_mutex);
-    return status;
+    return copy(device, device->stages[kind], address, host, NULL, size_bytes, err);
 }
 
-enum pto_status pto__ascend_download(struct pto_backend *device, void *host, uint64_t address,
-                                     uint64_t size_bytes, struct pto_error *err)
+enum pto_status pto__ascend_download(struct pto_backend *device, enum pto_ascend_service_kind kind,
+                                     void *host, uint64_t address, uint64_t size_bytes,
+                                     struct pto_error *err)
 {
-    pthread_mutex_lock(&device->copy_mutex);
-    enum pto_status status = copy(device, address, NULL, host, size_bytes, err);
-    pthread_mutex_unlock(&device->copy_mutex);
-    return status;
+    return copy(device, device->stages[kind], address, NULL, host, size_bytes, err);
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ascend/library.h"
+#include "ascend/service.h"
 #include "base/error.h"
 
 #define RECENT_SIZE 240
@@ -41,6 +41,10 @@ static const struct pto_cann_code codes[] = {
     {207008, "NO_STREAM_RESOURCE", "no stream is left", "close other users of the device"},
     {207018, "DEVICE_OOM", "the device's memory is exhausted",
      "free device memory (npu-smi info shows who holds it)"},
+    {300000, "STORAGE_OVER_LIMIT", "CANN's storage is exhausted", "close other users of CANN"},
+    {500000, "INTERNAL_ERROR", "an internal error of CANN",
+     "see the logs in ~/ascend/log; " HINT_RESET},
+    {500001, "FAILURE", "an internal error of CANN", "see the logs in ~/ascend/log; " HINT_RESET},
     {507000, "INTERNAL_ERROR", "an internal error of CANN",
      "see the device log in ~/ascend/log; " HINT_RESET},
     {507014, "AICORE_TIMEOUT", "the cores did not finish in time", HINT_RESET},
@@ -68,8 +72,20 @@ static const struct pto_cann_code codes[] = {
      "check the device with npu-smi info"},
 };
 
-static const struct pto_cann_code unknown_code = {
-    0, "UNKNOWN", "not in our table", "look the number up in CANN's documentation; " HINT_RESET};
+// Of the codes that are not named above: the first number of each range.
+static const struct pto_cann_code families[] = {
+    {0, "UNKNOWN", "not in our table", "look the number up in CANN's documentation; " HINT_RESET},
+    {100000, "a code of wrong use", "CANN refused the call", HINT_REPORT},
+    {107024, "a code of graph capture", "a stream is being captured",
+     "another library captures this thread's work: end the capture first"},
+    {107042, "a code of wrong use", "CANN refused the call", HINT_REPORT},
+    {200000, "a code of missing resources", "CANN lacks a resource",
+     "close other users of the device (npu-smi info shows them); else " HINT_RESET},
+    {500000, "a code of the device", "the device or its driver failed",
+     "see the logs in ~/ascend/log; " HINT_RESET},
+    {600000, "UNKNOWN", "not in our table",
+     "look the number up in CANN's documentation; " HINT_RESET},
+};
 
 const struct pto_cann_code *pto__cann_code(int32_t code)
 {
@@ -78,13 +94,19 @@ const struct pto_cann_code *pto__cann_code(int32_t code)
             return &codes[i];
         }
     }
-    return &unknown_code;
+    size_t family = 0;
+    while (family + 1 < sizeof(families) / sizeof(families[0]) &&
+           families[family + 1].code <= code) {
+        family++;
+    }
+    return &families[family];
 }
 
 // The first line or two of what CANN wrote, on one line; empty when it wrote nothing.
 static void recent_text(const struct pto_cann *cann, char *text, size_t size)
 {
-    const char *recent = cann->aclGetRecentErrMsg != NULL ? cann->aclGetRecentErrMsg() : NULL;
+    const char *recent =
+        cann->aclGetRecentErrMsg != NULL ? PTO_CALL_TEXT(cann, aclGetRecentErrMsg) : NULL;
     text[0] = '\0';
     if (recent == NULL || *recent == '\0') {
         return;

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/wait.h"
 
-#define POLL_SLICE_NS 20000000u
+#define SLICE_NS 20000000u // between two looks at whether the run is to end
 
 struct driver {
     struct pto_backend *device;
@@ -26,15 +26,14 @@ struct driver {
     uint32_t head;
     uint32_t tail;
     uint32_t completed;
-    int stopping;
 };
 
 static enum pto_status read_image(struct driver *driver, struct pto_error *err)
 {
     struct pto_image_header header;
     uint64_t address = driver->request->image;
-    enum pto_status status =
-        pto__ascend_download(driver->device, &header, address, sizeof(header), err);
+    enum pto_status status = pto__ascend_download(driver->device, PTO_ASCEND_RUNS, &header, address,
+                                                  sizeof(header), err);
     if (status != PTO_OK) {
         return status;
     }
@@ -53,7 +52,8 @@ static enum pto_status read_image(struct driver *driver, struct pto_error *err)
         return pto_fail_no_host_memory(err, "a graph that the host schedules",
                                        header.size_bytes + 2 * task_bytes);
     }
-    status = pto__ascend_download(driver->device, driver->image, address, header.size_bytes, err);
+    status = pto__ascend_download(driver->device, PTO_ASCEND_RUNS, driver->image, address,
+                                  header.size_bytes, err);
     if (status != PTO_OK) {
         return status;
     }
@@ -148,19 +148,13 @@ static uint64_t count_completed(const struct driver *driver)
 static int32_t wait_round(struct driver *driver)
 {
     struct pto_backend *device = driver->device;
-    const struct pto_launch_request *request = driver->request;
-    uint64_t slice_ns = request->poll != NULL && device->timeout_ns > POLL_SLICE_NS
-                            ? POLL_SLICE_NS
-                            : device->timeout_ns;
+    uint64_t slice_ns = device->timeout_ns > SLICE_NS ? SLICE_NS : device->timeout_ns;
     uint64_t seen = 0;
     uint64_t since_ns = pto__now_ns();
     for (;;) {
         int32_t code = pto__ascend_wait(device, device->aicore_stream, slice_ns);
         if (code != PTO_CANN_STREAM_SYNC_TIMEOUT) {
             return code;
-        }
-        if (!driver->stopping && request->poll != NULL && request->poll(request->poll_context)) {
-            driver->stopping = 1; // after this round
         }
         if (pto__now_ns() - since_ns < device->timeout_ns) {
             continue;
@@ -258,7 +252,7 @@ static enum pto_status run_round(struct driver *driver, struct pto_launch_outcom
         report_failed_core(driver, failed, &out->report);
     } else if (driver->completed == driver->request->task_count) {
         out->report.status = PTO_REPORT_DONE;
-    } else if (driver->stopping) {
+    } else if (atomic_load(&device->stop_wanted)) {
         out->report.status = PTO_REPORT_STOPPED;
     } else {
         *out_over = 0;
@@ -285,9 +279,6 @@ enum pto_status pto__ascend_drive(struct pto_backend *device,
                               "ready",
                               (unsigned)driver.completed, (unsigned)request->task_count);
             break;
-        }
-        if (request->poll != NULL && request->poll(request->poll_context)) {
-            driver.stopping = 1;
         }
         status = run_round(&driver, out, &over, err);
     }

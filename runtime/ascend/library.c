@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ascend/library.h"
+#include "ascend/service.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -72,6 +72,17 @@ static void append(char *text, size_t size, const char *piece)
     text[used] = '\0';
 }
 
+// Runs what the library has to run at loading, which may not come back.
+static void *open_library(const char *path)
+{
+    if (!pto__call_begin("loading", 0)) {
+        return NULL;
+    }
+    void *handle = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
+    (void)pto__call_end(0);
+    return handle;
+}
+
 static void search_library(const struct search *search, const char *home, struct found *found)
 {
     *found = (struct found){0};
@@ -84,7 +95,7 @@ static void search_library(const struct search *search, const char *home, struct
         snprintf(found->path, sizeof(found->path), "%s%s", rest != NULL ? home : "",
                  rest != NULL ? rest : place);
         // Global, because CANN's libraries look for each other's symbols there.
-        found->handle = dlopen(found->path, RTLD_NOW | RTLD_GLOBAL);
+        found->handle = open_library(found->path);
         if (found->handle != NULL) {
             return;
         }
@@ -184,7 +195,12 @@ enum pto_status pto__cann_load(const struct pto_cann **out_cann, struct pto_erro
                         "spawn, or fork before the first init()",
                         (long)owner);
     }
+    // It is held for long only by a start of CANN that hangs.
+    if (!pto__call_begin("aclInit, in another thread,", 0)) {
+        return pto_fail(err, PTO_E_TIMEOUT, "init: abandoned");
+    }
     pthread_mutex_lock(&load_mutex);
+    (void)pto__call_end(0);
     enum pto_status status = PTO_OK;
     if (!is_loaded) {
         struct pto_cann cann = {0};
@@ -192,7 +208,7 @@ enum pto_status pto__cann_load(const struct pto_cann **out_cann, struct pto_erro
         if (status == PTO_OK) {
             // Never undone: other users of CANN in this process may rely on it, and not every
             // version can be initialised again.
-            int code = cann.aclInit(NULL);
+            int code = PTO_CALL(&cann, aclInit, NULL);
             if (code != PTO_CANN_OK && code != PTO_CANN_REPEAT_INITIALIZE) {
                 status = pto__cann_fail(&cann, err, code, "aclInit", "init: starting CANN");
             }

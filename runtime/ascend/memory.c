@@ -90,7 +90,7 @@ static void free_whole(struct pto_backend *device, uint64_t address)
     if (atomic_load(&device->broken)) {
         return; // the reset frees it, and the call might not return
     }
-    if (device->cann->aclrtFree((void *)(uintptr_t)address) != PTO_CANN_OK) {
+    if (PTO_CALL(device->cann, aclrtFree, (void *)(uintptr_t)address) != PTO_CANN_OK) {
         atomic_store(&device->broken, 1);
     }
 }
@@ -105,14 +105,23 @@ static void drop_kept(struct pto_backend *device, struct pto_ascend_pool *pool)
     pool->kept_bytes = 0;
 }
 
-void pto__ascend_pool_destroy(struct pto_backend *device, struct pto_ascend_pool *pool)
+void pto__ascend_pool_empty(struct pto_backend *device)
 {
+    struct pto_ascend_pool *pool = device->pool;
     if (pool == NULL) {
         return;
     }
     drop_kept(device, pool);
     for (size_t i = 0; i < pool->chunk_count; i++) {
         free_whole(device, pool->chunks[i]);
+    }
+    pool->chunk_count = 0;
+}
+
+void pto__ascend_pool_destroy(struct pto_ascend_pool *pool)
+{
+    if (pool == NULL) {
+        return;
     }
     for (uint32_t i = 0; i < CLASS_COUNT; i++) {
         free(pool->classes[i].free_pieces);
@@ -129,7 +138,7 @@ static int read_free_bytes(const struct pto_backend *device, uint64_t *free_byte
     size_t free_size = 0;
     size_t total_size = 0;
     if (device->cann->aclrtGetMemInfo == NULL ||
-        device->cann->aclrtGetMemInfo(PTO_CANN_MEM_ATTR_HBM, &free_size, &total_size) !=
+        PTO_CALL(device->cann, aclrtGetMemInfo, PTO_CANN_MEM_ATTR_HBM, &free_size, &total_size) !=
             PTO_CANN_OK) {
         return 0;
     }
@@ -173,11 +182,12 @@ static enum pto_status allocate_whole(struct pto_backend *device, uint64_t size_
                                       uint64_t *out_address, struct pto_error *err)
 {
     void *address = NULL;
-    int32_t code = device->cann->aclrtMalloc(&address, size_bytes, PTO_CANN_MEM_HUGE_FIRST);
+    int32_t code =
+        PTO_CALL(device->cann, aclrtMalloc, &address, size_bytes, PTO_CANN_MEM_HUGE_FIRST);
     if ((code == PTO_CANN_MEMORY_ALLOCATION || code == PTO_CANN_DEVICE_OOM) &&
         device->pool->kept_count != 0) {
         drop_kept(device, device->pool);
-        code = device->cann->aclrtMalloc(&address, size_bytes, PTO_CANN_MEM_HUGE_FIRST);
+        code = PTO_CALL(device->cann, aclrtMalloc, &address, size_bytes, PTO_CANN_MEM_HUGE_FIRST);
     }
     if (code != PTO_CANN_OK) {
         return fail_allocation(device, size_bytes, code, err);
@@ -186,10 +196,8 @@ static enum pto_status allocate_whole(struct pto_backend *device, uint64_t size_
     return PTO_OK;
 }
 
-static enum pto_status allocate_large(struct pto_backend *device, uint64_t size_bytes,
-                                      uint64_t *out_address, struct pto_error *err)
+static int take_large(struct pto_ascend_pool *pool, uint64_t size_bytes, uint64_t *out_address)
 {
-    struct pto_ascend_pool *pool = device->pool;
     for (uint32_t i = 0; i < pool->kept_count; i++) {
         if (pool->kept[i].size_bytes == size_bytes) {
             *out_address = pool->kept[i].address;
@@ -198,10 +206,21 @@ static enum pto_status allocate_large(struct pto_backend *device, uint64_t size_
             for (; i < pool->kept_count; i++) {
                 pool->kept[i] = pool->kept[i + 1];
             }
-            return PTO_OK;
+            return 1;
         }
     }
-    return allocate_whole(device, size_bytes, out_address, err);
+    return 0;
+}
+
+static int put_large(struct pto_ascend_pool *pool, uint64_t address, uint64_t size_bytes)
+{
+    if (pool->kept_count == KEPT_COUNT_MAX || size_bytes > KEPT_BYTES_MAX - pool->kept_bytes) {
+        return 0;
+    }
+    pool->kept[pool->kept_count] = (struct kept_block){address, size_bytes};
+    pool->kept_count++;
+    pool->kept_bytes += size_bytes;
+    return 1;
 }
 
 static void release_large(struct pto_backend *device, uint64_t address, uint64_t size_bytes)
@@ -211,7 +230,7 @@ static void release_large(struct pto_backend *device, uint64_t address, uint64_t
         free_whole(device, address);
         return;
     }
-    while (pool->kept_count == KEPT_COUNT_MAX || pool->kept_bytes + size_bytes > KEPT_BYTES_MAX) {
+    while (!put_large(pool, address, size_bytes)) {
         free_whole(device, pool->kept[0].address);
         pool->kept_bytes -= pool->kept[0].size_bytes;
         pool->kept_count--;
@@ -219,9 +238,6 @@ static void release_large(struct pto_backend *device, uint64_t address, uint64_t
             pool->kept[i] = pool->kept[i + 1];
         }
     }
-    pool->kept[pool->kept_count] = (struct kept_block){address, size_bytes};
-    pool->kept_count++;
-    pool->kept_bytes += size_bytes;
 }
 
 // Makes `*items` hold one more than `count`.
@@ -259,10 +275,10 @@ static enum pto_status add_chunk(struct pto_backend *device, struct pto_error *e
     return status;
 }
 
-static enum pto_status allocate_small(struct pto_backend *device, uint64_t piece_bytes,
-                                      uint64_t *out_address, struct pto_error *err)
+// A piece of what the pool has. *out_address stays 0 when it has none.
+static enum pto_status take_small(struct pto_ascend_pool *pool, uint64_t piece_bytes,
+                                  uint64_t *out_address, struct pto_error *err)
 {
-    struct pto_ascend_pool *pool = device->pool;
     uint64_t class_bytes;
     struct size_class *size_class = &pool->classes[find_class(piece_bytes, &class_bytes)];
     if (size_class->count != 0) {
@@ -272,16 +288,42 @@ static enum pto_status allocate_small(struct pto_backend *device, uint64_t piece
     }
     enum pto_status status =
         make_place(&size_class->free_pieces, &size_class->capacity, size_class->total, err);
-    if (status == PTO_OK && pool->carve_bytes < class_bytes) {
-        status = add_chunk(device, err);
-    }
-    if (status == PTO_OK) {
+    if (status == PTO_OK && pool->carve_bytes >= class_bytes) {
         *out_address = pool->carve_address;
         pool->carve_address += class_bytes;
         pool->carve_bytes -= class_bytes;
         size_class->total++;
     }
     return status;
+}
+
+static enum pto_status allocate_small(struct pto_backend *device, uint64_t piece_bytes,
+                                      uint64_t *out_address, struct pto_error *err)
+{
+    enum pto_status status = take_small(device->pool, piece_bytes, out_address, err);
+    if (status == PTO_OK && *out_address == 0) {
+        status = add_chunk(device, err);
+        if (status == PTO_OK) {
+            status = take_small(device->pool, piece_bytes, out_address, err);
+        }
+    }
+    return status;
+}
+
+int pto__ascend_pool_take(struct pto_backend *device, uint64_t size_bytes, uint64_t *out_address)
+{
+    struct pto_ascend_pool *pool = device->pool;
+    *out_address = 0;
+    // Taken while CANN is asked for more.
+    if (size_bytes > SIZE_BYTES_MAX || pthread_mutex_trylock(&pool->mutex) != 0) {
+        return 0;
+    }
+    uint64_t piece_bytes = padded(size_bytes);
+    int found = piece_bytes <= SMALL_BYTES_MAX
+                    ? take_small(pool, piece_bytes, out_address, NULL) == PTO_OK
+                    : take_large(pool, round_up(size_bytes, LARGE_STEP), out_address);
+    pthread_mutex_unlock(&pool->mutex);
+    return found && *out_address != 0;
 }
 
 enum pto_status pto__ascend_allocate(struct pto_backend *device, uint64_t size_bytes,
@@ -293,14 +335,44 @@ enum pto_status pto__ascend_allocate(struct pto_backend *device, uint64_t size_b
                         "device %d has no room for %" PRIu64 " bytes; ask for less",
                         (int)device->device_id, size_bytes);
     }
+    struct pto_ascend_pool *pool = device->pool;
     uint64_t piece_bytes = padded(size_bytes);
-    pthread_mutex_lock(&device->pool->mutex);
-    enum pto_status status =
-        piece_bytes <= SMALL_BYTES_MAX
-            ? allocate_small(device, piece_bytes, out_address, err)
-            : allocate_large(device, round_up(size_bytes, LARGE_STEP), out_address, err);
-    pthread_mutex_unlock(&device->pool->mutex);
+    uint64_t large_bytes = round_up(size_bytes, LARGE_STEP);
+    enum pto_status status = PTO_OK;
+    pthread_mutex_lock(&pool->mutex);
+    if (piece_bytes <= SMALL_BYTES_MAX) {
+        status = allocate_small(device, piece_bytes, out_address, err);
+    } else if (!take_large(pool, large_bytes, out_address)) {
+        status = allocate_whole(device, large_bytes, out_address, err);
+    }
+    pthread_mutex_unlock(&pool->mutex);
     return status;
+}
+
+// Locked.
+static void put_small(struct pto_ascend_pool *pool, uint64_t address, uint64_t piece_bytes)
+{
+    uint64_t class_bytes;
+    struct size_class *size_class = &pool->classes[find_class(piece_bytes, &class_bytes)];
+    size_class->free_pieces[size_class->count] = address;
+    size_class->count++;
+}
+
+int pto__ascend_pool_put(struct pto_backend *device, uint64_t address, uint64_t size_bytes)
+{
+    struct pto_ascend_pool *pool = device->pool;
+    uint64_t piece_bytes = padded(size_bytes);
+    int is_kept = 1;
+    if (pthread_mutex_trylock(&pool->mutex) != 0) {
+        return 0;
+    }
+    if (piece_bytes <= SMALL_BYTES_MAX) {
+        put_small(pool, address, piece_bytes);
+    } else {
+        is_kept = put_large(pool, address, round_up(size_bytes, LARGE_STEP));
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    return is_kept;
 }
 
 void pto__ascend_release(struct pto_backend *device, uint64_t address, uint64_t size_bytes)
@@ -308,11 +380,7 @@ void pto__ascend_release(struct pto_backend *device, uint64_t address, uint64_t 
     uint64_t piece_bytes = padded(size_bytes);
     pthread_mutex_lock(&device->pool->mutex);
     if (piece_bytes <= SMALL_BYTES_MAX) {
-        uint64_t class_bytes;
-        struct size_class *size_class =
-            &device->pool->classes[find_class(piece_bytes, &class_bytes)];
-        size_class->free_pieces[size_class->count] = address;
-        size_class->count++;
+        put_small(device->pool, address, piece_bytes);
     } else {
         release_large(device, address, round_up(size_bytes, LARGE_STEP));
     }

@@ -12,8 +12,7 @@
 #include "base/wait.h"
 
 #define MS 1000000ull
-#define SLICE_NS (500 * MS)
-#define POLL_SLICE_NS (20 * MS) // between two calls of the caller's poll function
+#define SLICE_NS (20 * MS) // between two looks at whether the run is to end
 #define SETTLE_NS 20000000
 #define SETTLE_TURNS 50u
 // A completion takes about a microsecond to be seen, so two tasks a core keep it busy.
@@ -22,21 +21,21 @@
 int32_t pto__ascend_wait(struct pto_backend *device, void *stream, uint64_t duration_ns)
 {
     uint64_t ms = (duration_ns + MS - 1) / MS;
-    return device->cann->aclrtSynchronizeStreamWithTimeout(
-        stream, ms < INT32_MAX ? (int32_t)(ms != 0 ? ms : 1) : INT32_MAX);
+    return PTO_CALL_FOR(duration_ns, device->cann, aclrtSynchronizeStreamWithTimeout, stream,
+                        ms < INT32_MAX ? (int32_t)(ms != 0 ? ms : 1) : INT32_MAX);
 }
 
 enum pto_status pto__ascend_block_upload(struct pto_backend *device, uint64_t field,
                                          uint64_t size_bytes, struct pto_error *err)
 {
-    return pto__ascend_upload(device, device->block_address + field,
+    return pto__ascend_upload(device, PTO_ASCEND_RUNS, device->block_address + field,
                               (const char *)device->block + field, size_bytes, err);
 }
 
 enum pto_status pto__ascend_block_download(struct pto_backend *device, uint64_t field,
                                            uint64_t size_bytes, struct pto_error *err)
 {
-    return pto__ascend_download(device, (char *)device->block + field,
+    return pto__ascend_download(device, PTO_ASCEND_RUNS, (char *)device->block + field,
                                 device->block_address + field, size_bytes, err);
 }
 
@@ -58,7 +57,7 @@ static uint32_t choose_threads(const struct pto_backend *device,
 {
     // More threads than processors would share one, and take turns of milliseconds.
     uint32_t count = request->scheduler_count;
-    return device->aicpu_count != 0 && count > device->aicpu_count ? device->aicpu_count : count;
+    return count > device->aicpu_count ? device->aicpu_count : count;
 }
 
 static void fill_block(struct pto_backend *device, const struct pto_launch_request *request)
@@ -128,8 +127,9 @@ void pto__ascend_blame(struct pto_backend *device, const struct pto_launch_reque
     uint64_t record = request->image + sizeof(struct pto_image_header) +
                       (uint64_t)task * sizeof(struct pto_task_record);
     if (task < request->task_count &&
-        pto__ascend_download(device, &func_id, record + offsetof(struct pto_task_record, func_id),
-                             sizeof(func_id), NULL) == PTO_OK) {
+        pto__ascend_download(device, PTO_ASCEND_RUNS, &func_id,
+                             record + offsetof(struct pto_task_record, func_id), sizeof(func_id),
+                             NULL) == PTO_OK) {
         report->task = task;
         report->func_id = func_id;
     }
@@ -234,11 +234,9 @@ static void stop(struct watch *watch)
 static void watch_scheduler(struct watch *watch)
 {
     struct pto_backend *device = watch->device;
-    const struct pto_launch_request *request = watch->request;
-    uint64_t slice_ns = request->poll != NULL ? POLL_SLICE_NS : SLICE_NS;
     uint64_t limit_ns = device->run_limit_ns + pto__ascend_patience_ns(device);
     for (;;) {
-        watch->aicpu_code = pto__ascend_wait(device, device->aicpu_stream, slice_ns);
+        watch->aicpu_code = pto__ascend_wait(device, device->aicpu_stream, SLICE_NS);
         uint64_t now = pto__now_ns();
         if (watch->aicpu_code != PTO_CANN_STREAM_SYNC_TIMEOUT || now - watch->begin_ns > limit_ns) {
             return;
@@ -250,7 +248,7 @@ static void watch_scheduler(struct watch *watch)
                 return; // the cores are gone, and the scheduler waits for them in vain
             }
         }
-        if (!watch->stopping && request->poll != NULL && request->poll(request->poll_context)) {
+        if (!watch->stopping && atomic_load(&device->stop_wanted)) {
             stop(watch);
         }
     }
@@ -312,10 +310,14 @@ static enum pto_status conclude(struct watch *watch, struct pto_launch_outcome *
         pto__ascend_report_cores(device, watch->request, watch->aicore_code, out);
         return PTO_OK;
     }
-    if (watch->aicpu_code != PTO_CANN_OK) {
+    int is_core_error =
+        watch->aicore_code != PTO_CANN_OK && watch->aicore_code != PTO_CANN_STREAM_SYNC_TIMEOUT;
+    // Without cores a scheduler that is well goes on until its time is over.
+    if (watch->aicpu_code != PTO_CANN_OK &&
+        !(is_core_error && watch->aicpu_code == PTO_CANN_STREAM_SYNC_TIMEOUT)) {
         return fail_stream(watch, watch->aicpu_code, "run: the scheduler", out, err);
     }
-    if (watch->aicore_code != PTO_CANN_OK && watch->aicore_code != PTO_CANN_STREAM_SYNC_TIMEOUT) {
+    if (is_core_error) {
         return fail_stream(watch, watch->aicore_code, "run: the cores", out, err);
     }
     if (read_status != PTO_OK) {
@@ -348,9 +350,8 @@ static enum pto_status start(struct pto_backend *device, struct pto_error *err)
     return status;
 }
 
-static enum pto_status launch_bound(struct pto_backend *device,
-                                    const struct pto_launch_request *request,
-                                    struct pto_launch_outcome *out, struct pto_error *err)
+static enum pto_status launch(struct pto_backend *device, const struct pto_launch_request *request,
+                              struct pto_launch_outcome *out, struct pto_error *err)
 {
     fill_block(device, request);
     device->lines = PTO_ASCEND_LINES_UNREAD;
@@ -375,42 +376,24 @@ enum pto_status pto__ascend_launch(struct pto_backend *device,
                                    const struct pto_launch_request *request,
                                    struct pto_launch_outcome *out, struct pto_error *err)
 {
-    *out = (struct pto_launch_outcome){0};
-    struct pto_ascend_binding binding;
-    enum pto_status status = pto__ascend_bind(device, &binding, err);
-    if (status == PTO_OK) {
-        status = launch_bound(device, request, out, err);
-        pto__ascend_unbind(device, &binding);
-    }
+    enum pto_status status = launch(device, request, out, err);
     // To the caller a device that does not take a launch is a failed one, whatever it ran out of.
     if (status == PTO_E_NO_MEMORY) {
         status = PTO_E_DEVICE;
-        if (err != NULL) {
-            err->status = status;
-        }
+        err->status = status;
     }
     return status;
 }
 
-enum pto_status pto__ascend_handshakes(struct pto_backend *device, struct pto_handshake *out,
-                                       uint32_t core_count, struct pto_error *err)
+enum pto_status pto__ascend_read_lines(struct pto_backend *device, struct pto_error *err)
 {
     if (device->lines == PTO_ASCEND_LINES_UNREAD) {
-        struct pto_ascend_binding binding;
-        enum pto_status status = pto__ascend_bind(device, &binding, err);
-        if (status == PTO_OK) {
-            status = download_lines(device, err);
-            pto__ascend_unbind(device, &binding);
-        }
-        if (status != PTO_OK) {
-            return status;
-        }
+        return download_lines(device, err);
     }
     if (device->lines == PTO_ASCEND_LINES_LOST) {
         return pto_fail(err, PTO_E_DEVICE,
                         "handshake_results: the device failed, and its cores' lines could not be "
                         "read any more; call finalize(), then init()");
     }
-    memcpy(out, device->block->handshakes, core_count * sizeof(*out));
     return PTO_OK;
 }

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-# Building the programs for an NPU with CANN's compilers, when ASCEND_HOME_PATH names a toolkit
-# that has them: the scheduler by its gcc for the device's ARM cores, the worker and kernels by
-# ccec, once for the cube and once for the vector cores, and ld.lld.
+# Building programs for an NPU with CANN's compilers, when ASCEND_HOME_PATH names a toolkit that has
+# them: the scheduler by its gcc for the device's ARM cores, the worker and kernels by ccec, once
+# for the cube and once for the vector cores, and ld.lld. Also used by projects with kernels of
+# their own, through PtoKernels.cmake.
 #
-# Sets PTO_ASCEND_CC, PTO_ASCEND_CCEC, PTO_ASCEND_LD, and PTO_HAS_ASCEND when all three are there.
+# Sets PTO_ASCEND_CC, PTO_ASCEND_CCEC, PTO_ASCEND_LD, and PTO_HAS_ASCEND, also as a global property,
+# when all three are there.
 set(PTO_HAS_ASCEND OFF)
 set(PTO_ASCEND_ARCH "dav-c220" CACHE STRING
     "The NPU's cores: dav-c220 (A2, A3) or dav-c310 (A5)")
@@ -35,12 +37,8 @@ if(DEFINED ENV{ASCEND_HOME_PATH} AND NOT "$ENV{ASCEND_HOME_PATH}" STREQUAL "")
     endif()
 endif()
 
-# The simulator's programs lie where an NPU's would, unless those do.
-if(PTO_HAS_ASCEND)
-    set(PTO_SIM_PROGRAM_DIR ${PROJECT_BINARY_DIR}/sim)
-else()
-    set(PTO_SIM_PROGRAM_DIR ${PROJECT_BINARY_DIR})
-endif()
+set_property(GLOBAL PROPERTY PTO_HAS_ASCEND ${PTO_HAS_ASCEND})
+set_property(GLOBAL PROPERTY PTO_ASCEND_CMAKE_DIR "${CMAKE_CURRENT_LIST_DIR}")
 
 # pto_write_aicore_unit(<file> <kernels.c>...): the one file that the AICore's compiler is given.
 function(pto_write_aicore_unit file)
@@ -52,38 +50,45 @@ function(pto_write_aicore_unit file)
     file(GENERATE OUTPUT ${file} CONTENT "${text}")
 endfunction()
 
-add_executable(add_section EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/cmake/add_section.c)
-target_link_libraries(add_section PRIVATE pto_options pto_strict)
-
-# pto_add_ascend_scheduler(<output> <file.c>...)
-function(pto_add_ascend_scheduler output)
-    get_filename_component(folder ${output} DIRECTORY)
-    set(sources "")
-    foreach(source ${ARGN})
-        list(APPEND sources ${CMAKE_CURRENT_SOURCE_DIR}/${source})
-    endforeach()
-    file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/abi/*.h *.h)
-    add_custom_command(
-        OUTPUT ${output}
-        DEPENDS ${sources} ${headers}
-        COMMAND ${CMAKE_COMMAND} -E make_directory ${folder}
-        COMMAND ${PTO_ASCEND_CC} -std=gnu11 -O3 -fPIC -shared -fno-common -fvisibility=hidden
-                -DPTO_TARGET_AICPU -I${PROJECT_SOURCE_DIR} -I${PROJECT_SOURCE_DIR}/include
-                ${sources} -o ${output}
-        COMMENT "Building the scheduler for the NPU"
-        VERBATIM)
-    add_custom_target(aicpu_graph_kernel_npu ALL DEPENDS ${output})
+# Makes the target pto_add_section, once.
+function(pto_need_add_section)
+    get_property(cmake_dir GLOBAL PROPERTY PTO_ASCEND_CMAKE_DIR)
+    if(NOT TARGET pto_add_section)
+        add_executable(pto_add_section EXCLUDE_FROM_ALL ${cmake_dir}/add_section.c)
+        set_target_properties(pto_add_section PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON)
+        if(TARGET pto_options)
+            target_link_libraries(pto_add_section PRIVATE pto_options pto_strict)
+        endif()
+    endif()
 endfunction()
 
-# pto_add_ascend_kernels(<target> <output> <the simulator's target> <kernels.c>...)
-# The records that describe the kernels are taken from the simulator's program.
+# pto_add_ascend_kernels(<target> <output> <the simulator's target> <kernels.c>...
+#                        [INCLUDE_DIRECTORIES <dir>...] [COMPILE_DEFINITIONS <name[=value]>...])
+# All sources become one file, in which every name has one meaning. The records that describe the
+# kernels are taken from the simulator's program.
 function(pto_add_ascend_kernels target output sim_target)
+    cmake_parse_arguments(PARSE_ARGV 3 arg "" "" "INCLUDE_DIRECTORIES;COMPILE_DEFINITIONS")
+    get_property(device_dir GLOBAL PROPERTY PTO_DEVICE_SOURCE_DIR)
+    get_property(include_dir GLOBAL PROPERTY PTO_DEVICE_INCLUDE_DIR)
+    pto_need_add_section()
     get_filename_component(folder ${output} DIRECTORY)
     set(work ${CMAKE_CURRENT_BINARY_DIR}/${target}_ascend)
     set(sources "")
-    foreach(source ${ARGN})
+    set(header_patterns ${device_dir}/abi/*.h ${device_dir}/aicore/*.h ${include_dir}/pto/*.h)
+    foreach(source ${arg_UNPARSED_ARGUMENTS})
         get_filename_component(source ${source} ABSOLUTE)
         list(APPEND sources ${source})
+        get_filename_component(source_dir ${source} DIRECTORY)
+        list(APPEND header_patterns ${source_dir}/*.h)
+    endforeach()
+    set(options -I${device_dir} -I${include_dir})
+    foreach(directory ${arg_INCLUDE_DIRECTORIES})
+        get_filename_component(directory ${directory} ABSOLUTE)
+        list(APPEND options -I${directory})
+        list(APPEND header_patterns ${directory}/*.h)
+    endforeach()
+    foreach(definition ${arg_COMPILE_DEFINITIONS})
+        list(APPEND options -D${definition})
     endforeach()
     pto_write_aicore_unit(${work}/program.cce ${sources})
     set(objects "")
@@ -96,22 +101,19 @@ function(pto_add_ascend_kernels target output sim_target)
             -mllvm -cce-aicore-stack-size=0x8000 -mllvm -cce-aicore-function-stack-size=0x8000
             -mllvm -cce-aicore-record-overflow=false -mllvm -cce-aicore-addr-transform
             -mllvm -cce-aicore-dcci-insert-for-scalar=false
-            -I${PROJECT_SOURCE_DIR} -I${PROJECT_SOURCE_DIR}/include
-            -o ${object} ${work}/program.cce)
+            ${options} -o ${object} ${work}/program.cce)
     endforeach()
-    file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/abi/*.h
-         ${PROJECT_SOURCE_DIR}/aicore/*.h)
+    file(GLOB headers CONFIGURE_DEPENDS ${header_patterns})
     add_custom_command(
         OUTPUT ${output}
-        DEPENDS ${sources} ${headers} ${work}/program.cce ${sim_target}
-                ${PROJECT_SOURCE_DIR}/aicore/worker.c ${PROJECT_SOURCE_DIR}/aicore/entry_aicore.cc
-                ${PROJECT_SOURCE_DIR}/include/pto/kernel.h
+        DEPENDS ${sources} ${headers} ${work}/program.cce ${sim_target} pto_add_section
+                ${device_dir}/aicore/worker.c ${device_dir}/aicore/entry_aicore.cc
         COMMAND ${CMAKE_COMMAND} -E make_directory ${folder}
         ${commands}
         COMMAND ${PTO_ASCEND_LD} -m aicorelinux -Ttext=0 -static -n -o ${output} ${objects}
         COMMAND ${CMAKE_OBJCOPY} -O binary --only-section=pto_kernels
                 $<TARGET_FILE:${sim_target}> ${work}/records.bin
-        COMMAND add_section ${output} pto_kernels ${work}/records.bin
+        COMMAND pto_add_section ${output} pto_kernels ${work}/records.bin
         COMMENT "Building ${output} for the NPU"
         VERBATIM)
     add_custom_target(${target} ALL DEPENDS ${output})

@@ -13,19 +13,25 @@ install(TARGETS pto_runtime pto_runtime_static EXPORT pto_runtimeTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ${part}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} ${part})
 install(TARGETS aicpu_graph_kernel aicpu_graph_kernel_explore
-        LIBRARY DESTINATION ${PTO_PROGRAM_DIR}/aicpu ${part})
+        LIBRARY DESTINATION ${PTO_PROGRAM_DIR}/${PTO_SIM_FOLDER}aicpu ${part})
 set(kernel_programs aicore_kernel aicore_kernel_explore)
 if(TARGET aicore_kernel_check)
     list(APPEND kernel_programs aicore_kernel_check)
 endif()
 install(TARGETS ${kernel_programs}
-        LIBRARY DESTINATION ${PTO_PROGRAM_DIR}/aicore ${part})
+        LIBRARY DESTINATION ${PTO_PROGRAM_DIR}/${PTO_SIM_FOLDER}aicore ${part})
+if(PTO_HAS_ASCEND)
+    install(FILES ${PROJECT_BINARY_DIR}/aicpu/libaicpu_graph_kernel.so
+            DESTINATION ${PTO_PROGRAM_DIR}/aicpu ${part})
+    install(FILES ${PROJECT_BINARY_DIR}/aicore/kernel.o
+            DESTINATION ${PTO_PROGRAM_DIR}/aicore ${part})
+endif()
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/pto DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} ${part}
         FILES_MATCHING PATTERN "*.h")
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/abi ${PROJECT_SOURCE_DIR}/aicore
         DESTINATION ${PTO_DEVICE_DIR} ${part}
-        FILES_MATCHING PATTERN "*.h" PATTERN "*.c")
+        FILES_MATCHING PATTERN "*.h" PATTERN "*.c" PATTERN "*.cc")
 install(FILES ${PROJECT_SOURCE_DIR}/../LICENSE
         DESTINATION ${CMAKE_INSTALL_DOCDIR} ${part})
 
@@ -41,6 +47,8 @@ write_basic_package_version_file(
 install(FILES
     ${config_dir}/pto_runtimeConfig.cmake
     ${config_dir}/pto_runtimeConfigVersion.cmake
+    ${PROJECT_SOURCE_DIR}/cmake/add_section.c
+    ${PROJECT_SOURCE_DIR}/cmake/PtoAscend.cmake
     ${PROJECT_SOURCE_DIR}/cmake/PtoKernels.cmake
     DESTINATION ${PTO_CMAKE_DIR} ${part})
 

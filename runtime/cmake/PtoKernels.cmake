@@ -6,17 +6,25 @@
 #                   [INCLUDE_DIRECTORIES <dir>...]
 #                   [COMPILE_DEFINITIONS <name[=value]>...]
 #                   [COMPILE_OPTIONS <option>...]
-#                   [LINK_LIBRARIES <library>...])  for example m
+#                   [LINK_LIBRARIES <library>...]   for example m
+#                   [SIMULATOR_ONLY])
 #
 # SOURCES are C files that declare kernels with the macro PTO_KERNEL of <pto/kernel.h>. The file is
 # the AICore program for the simulator: the worker loop together with these kernels, and no others;
 # the built-in add, add_scalar and mul are in it only if aicore/kernels.c is among the sources.
 # Two kernels with one func_id are found by the runner's init, which names both.
 #
+# With CANN's compilers (ASCEND_HOME_PATH at configure time, see PtoAscend.cmake) OUTPUT becomes the
+# program for the NPU, by the target <target>_npu, and the simulator's goes to sim/<OUTPUT>, or, for
+# an absolute OUTPUT, to sim/ beside it; init() looks there by itself for a relative path. Then the
+# sources must be C that is C++17 too and, because they become one file, must not use a name for two
+# things; COMPILE_OPTIONS and LINK_LIBRARIES are the simulator's alone. SIMULATOR_ONLY: no program
+# for the NPU, for example because the kernels call the C library.
+#
 # The targets <target>_explore and <target>_check make two more builds of the same sources, in the
-# same folder: kernel_explore.o for the explorer, kernel_check.o for the simulator's checks (run
-# with check=, or PTO_CHECK), with _explore and _check put before the extension of any other name.
-# Checks need Linux, GCC or Clang, and no sanitizer; elsewhere there is no kernel_check.o.
+# simulator's folder: kernel_explore.o for the explorer, kernel_check.o for the simulator's checks
+# (run with check=, or PTO_CHECK), with _explore and _check put before the extension of any other
+# name. Checks need Linux, GCC or Clang, and no sanitizer; elsewhere there is no kernel_check.o.
 #
 # PTO_DEVICE_SOURCE_DIR, the folder that holds abi/ and aicore/, and PTO_DEVICE_INCLUDE_DIR, the one
 # that holds pto/kernel.h, are set by find_package(pto_runtime); without it they are those of the
@@ -109,7 +117,7 @@ function(pto_show_copies program)
 endfunction()
 
 function(pto_add_kernels target)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "OUTPUT"
+    cmake_parse_arguments(PARSE_ARGV 1 arg "SIMULATOR_ONLY" "OUTPUT"
         "SOURCES;INCLUDE_DIRECTORIES;COMPILE_DEFINITIONS;COMPILE_OPTIONS;LINK_LIBRARIES")
     if(arg_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "pto_add_kernels(${target}): unknown arguments "
@@ -120,6 +128,21 @@ function(pto_add_kernels target)
     endif()
     if(NOT arg_OUTPUT)
         set(arg_OUTPUT kernel.o)
+    endif()
+    get_property(has_ascend GLOBAL PROPERTY PTO_HAS_ASCEND)
+    if(has_ascend AND NOT arg_SIMULATOR_ONLY)
+        get_filename_component(output "${arg_OUTPUT}" ABSOLUTE
+                               BASE_DIR "${CMAKE_CURRENT_BINARY_DIR}")
+        pto_add_ascend_kernels(${target}_npu "${output}" ${target} ${arg_SOURCES}
+            INCLUDE_DIRECTORIES ${arg_INCLUDE_DIRECTORIES}
+            COMPILE_DEFINITIONS ${arg_COMPILE_DEFINITIONS})
+        if(IS_ABSOLUTE "${arg_OUTPUT}")
+            get_filename_component(folder "${arg_OUTPUT}" DIRECTORY)
+            get_filename_component(name "${arg_OUTPUT}" NAME)
+            set(arg_OUTPUT "${folder}/sim/${name}")
+        else()
+            set(arg_OUTPUT "sim/${arg_OUTPUT}")
+        endif()
     endif()
     get_filename_component(output "${arg_OUTPUT}" ABSOLUTE BASE_DIR "${CMAKE_CURRENT_BINARY_DIR}")
     get_filename_component(folder "${output}" DIRECTORY)

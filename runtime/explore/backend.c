@@ -33,20 +33,12 @@ static const char *const explore_symbols[] = {PTO_EXPLORE_TABLE_SYMBOL, NULL};
 static enum pto_status explorer_path(const char *path, const char *what, char **out_path,
                                      struct pto_error *err)
 {
-    static const char infix[] = "_explore";
-    const char *name = strrchr(path, '/');
-    const char *dot = strrchr(name != NULL ? name : path, '.');
-    size_t stem = dot != NULL ? (size_t)(dot - path) : strlen(path);
-    size_t size = strlen(path) + sizeof(infix);
-    char *text = malloc(size);
+    char *text = pto__program_sibling(path, "_explore");
     if (text == NULL) {
-        return pto_fail_no_host_memory(err, "a path", size);
+        return pto_fail_no_host_memory(err, "a path", strlen(path));
     }
-    memcpy(text, path, stem);
-    memcpy(text + stem, infix, sizeof(infix) - 1);
-    memcpy(text + stem + sizeof(infix) - 1, path + stem, strlen(path) - stem + 1);
     char *found = NULL;
-    enum pto_status status = pto__program_find(text, NULL, what, &found, err);
+    enum pto_status status = pto__program_find(text, NULL, NULL, what, &found, err);
     if (status == PTO_OK) {
         status = pto__program_check(found, PTO_MACHINE_NATIVE, explore_symbols, what, err);
     } else if (status == PTO_E_FILE) {

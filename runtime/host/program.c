@@ -150,8 +150,25 @@ static enum pto_status list_places(const char *path, const char *search_dir, con
     return status;
 }
 
-enum pto_status pto__program_find(const char *path, const char *search_dir, const char *what,
-                                  char **out_path, struct pto_error *err)
+// The places of `path` in the folder `apart` of each base; none for an absolute path.
+static enum pto_status list_places_apart(const char *path, const char *apart,
+                                         const char *search_dir, const char *what,
+                                         char *out_places[2], struct pto_error *err)
+{
+    if (apart == NULL || path[0] == '/') {
+        return PTO_OK;
+    }
+    char *longer = join(apart, path);
+    if (longer == NULL) {
+        return pto_fail_no_host_memory(err, "a path", strlen(path) + 1);
+    }
+    enum pto_status status = list_places(longer, search_dir, what, out_places, err);
+    free(longer);
+    return status;
+}
+
+enum pto_status pto__program_find(const char *path, const char *search_dir, const char *apart,
+                                  const char *what, char **out_path, struct pto_error *err)
 {
     *out_path = NULL;
     if (path == NULL) {
@@ -161,8 +178,12 @@ enum pto_status pto__program_find(const char *path, const char *search_dir, cons
         return pto_fail(err, PTO_E_FILE, "%s is empty; give the path of the file", what);
     }
     char *places[2] = {NULL, NULL};
+    char *places_apart[2] = {NULL, NULL};
     const char *reasons[2] = {NULL, NULL};
     enum pto_status status = list_places(path, search_dir, what, places, err);
+    if (status == PTO_OK) {
+        status = list_places_apart(path, apart, search_dir, what, places_apart, err);
+    }
     if (status != PTO_OK) {
         goto free_places;
     }
@@ -171,13 +192,17 @@ enum pto_status pto__program_find(const char *path, const char *search_dir, cons
     enum pto_file_problem problem = PTO_FILE_MISSING;
     uint32_t tried = 0;
     while (tried < 2 && places[tried] != NULL && problem == PTO_FILE_MISSING) {
-        problem = pto__file_probe(places[tried], &reasons[tried]);
+        char **place = &places_apart[tried];
+        if (*place == NULL || pto__file_probe(*place, &reasons[tried]) != PTO_FILE_FINE) {
+            place = &places[tried];
+        }
+        problem = pto__file_probe(*place, &reasons[tried]);
+        if (problem == PTO_FILE_FINE) {
+            *out_path = *place;
+            *place = NULL;
+            goto free_places;
+        }
         tried++;
-    }
-    if (problem == PTO_FILE_FINE) {
-        *out_path = places[tried - 1];
-        places[tried - 1] = NULL;
-        goto free_places;
     }
     const char *advice = problem == PTO_FILE_MISSING
                              ? "build it, or give the path of the built file"
@@ -191,8 +216,10 @@ enum pto_status pto__program_find(const char *path, const char *search_dir, cons
                           advice);
     }
 free_places:
-    free(places[0]);
-    free(places[1]);
+    for (uint32_t i = 0; i < 2; i++) {
+        free(places[i]);
+        free(places_apart[i]);
+    }
     return status;
 }
 

@@ -10,13 +10,14 @@
 // ELF machines a backend may ask for. NATIVE is the machine this library was compiled for.
 enum pto_machine { PTO_MACHINE_NATIVE, PTO_MACHINE_AARCH64, PTO_MACHINE_ASCEND_AICORE };
 
-// Finds `path`: absolute, or relative to the working folder, then to search_dir (may be NULL).
+// Finds `path`: absolute, or relative to the working folder, then to search_dir (may be NULL). In
+// each of the two, the file of that path inside the folder `apart` (may be NULL) goes before.
 // *out_path gets an absolute path that the caller frees. `what` names the file in messages, for
 // example "aicpu_so_path". PTO_E_FILE lists every place that was tried, and tells a folder, FIFO or
 // device apart from a missing file and from one that may not be read. Never blocks on a FIFO.
 PTO_NODISCARD enum pto_status pto__program_find(const char *path, const char *search_dir,
-                                                const char *what, char **out_path,
-                                                struct pto_error *err);
+                                                const char *apart, const char *what,
+                                                char **out_path, struct pto_error *err);
 
 // The path of another build of a program, which lies beside it: "/a/kernel_check.o" for
 // "/a/kernel.o" and "_check". The caller frees it. NULL: no memory.

@@ -279,7 +279,7 @@ static enum pto_status run_pinned(struct pto_runner *runner, const struct pto_gr
     struct pto_cached_image *image;
     enum pto_status status =
         pto__image_cache_get(runner, graph, plan->scheduler_count, &image, err);
-    if (status == PTO_E_DEVICE) {
+    if (status == PTO_E_DEVICE || status == PTO_E_TIMEOUT) {
         pto__runner_fail(runner, err);
     }
     if (status != PTO_OK) {

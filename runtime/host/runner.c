@@ -133,7 +133,7 @@ enum pto_status pto__runner_require_ready(const struct pto_runner *runner, const
         return pto_fail(err, PTO_E_STATE, "%s: the runner is not initialized; call init() first",
                         operation);
     }
-    char when[40] = "during a copy";
+    char when[40] = "outside a run";
     if (runner->failed_run != 0) {
         snprintf(when, sizeof(when), "in run %llu", (unsigned long long)runner->failed_run);
     }
@@ -239,7 +239,10 @@ static enum pto_status find_program(const struct pto_config *config, const char 
                                     const char *const *symbols, char **out_path,
                                     struct pto_error *err)
 {
-    enum pto_status status = pto__program_find(given, config->search_dir, what, out_path, err);
+    // A build for an NPU keeps the simulator's programs in a folder of their own.
+    const char *apart = machine == PTO_MACHINE_NATIVE ? "sim" : NULL;
+    enum pto_status status =
+        pto__program_find(given, config->search_dir, apart, what, out_path, err);
     if (status != PTO_OK) {
         return status;
     }

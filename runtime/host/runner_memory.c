@@ -26,6 +26,8 @@ enum pto_status pto_runner_allocate(struct pto_runner *runner, uint64_t size_byt
         return pto_fail(err, PTO_E_ARGUMENT, "allocate_tensor: out_pointer is NULL");
     }
     *out_pointer = 0;
+    struct pto_error own;
+    err = err != NULL ? err : &own;
     enum pto_status status = begin_use(runner, "allocate_tensor", err);
     if (status != PTO_OK) {
         return status;
@@ -43,6 +45,9 @@ enum pto_status pto_runner_allocate(struct pto_runner *runner, uint64_t size_byt
             pto__ledger_add(runner->ledger, *out_pointer, size_bytes);
         }
         pthread_mutex_unlock(&runner->ledger_mutex);
+        if (status == PTO_E_DEVICE || status == PTO_E_TIMEOUT) {
+            pto__runner_fail(runner, err);
+        }
     }
     pthread_rwlock_unlock(&runner->use_lock);
     return status;

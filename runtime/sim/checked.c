@@ -66,7 +66,7 @@ static enum pto_status find_program(const struct pto_sim_checks *checks, struct 
                                           NULL};
     const char *path = checks->aicore_kernel_path;
     char *found = NULL;
-    enum pto_status status = pto__program_find(path, NULL, "run: checks", &found, err);
+    enum pto_status status = pto__program_find(path, NULL, NULL, "run: checks", &found, err);
     free(found);
     if (status == PTO_E_FILE) {
         return pto_fail(err, PTO_E_FILE,

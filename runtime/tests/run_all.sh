@@ -161,23 +161,55 @@ ascend_build() {
     ASCEND_HOME_PATH=$ROOT/runtime/tests/fake_cann/toolkit
     export ASCEND_HOME_PATH
     configure ascend -DCMAKE_C_COMPILER=gcc -DBUILD_PYTHON_BINDINGS=ON \
-        -DPython3_EXECUTABLE="$python" -DPTO_BUILD_TESTS=OFF -DPTO_BUILD_EXAMPLES=OFF
+        -DPython3_EXECUTABLE="$python" -DPTO_BUILD_TESTS=OFF
     build ascend
     aarch64-linux-gnu-readelf -h "$OUT/ascend/aicpu/libaicpu_graph_kernel.so" | grep -q AArch64
     readelf -h "$OUT/ascend/aicore/kernel.o" | grep -q 'Machine:.*0x1029'
     test -f "$OUT/ascend/sim/aicpu/libaicpu_graph_kernel.so"
     test -f "$OUT/ascend/sim/aicore/kernel.o"
     # The scheduler is for ARM: on the stand-in, the host does its work.
-    PYTHONPATH=$OUT/ascend/python ASCEND_HOME_PATH=$OUT/gcc/tests/fake_cann/ascend/v85 \
+    standin=$OUT/gcc/tests/fake_cann/ascend/v85
+    PYTHONPATH=$OUT/ascend/python ASCEND_HOME_PATH=$standin \
         PTO_ASCEND_LAUNCH=host "$python" -m pto_runtime doctor --cores 9
+    ASCEND_HOME_PATH=$standin PTO_ASCEND_LAUNCH=host "$OUT/ascend/examples/graph42" 9 \
+        "$OUT/ascend/aicpu/libaicpu_graph_kernel.so" "$OUT/ascend/aicore/kernel.o"
+    # An outside project's kernels, by the installed tree, on both kinds of device. A path relative
+    # to the installed programs' folder, or to the project's build, means each its own.
+    rm -rf "$OUT/ascend/prefix" "$OUT/ascend/outside"
+    cmake --install "$OUT/ascend" --prefix "$OUT/ascend/prefix"
+    cmake -S "$ROOT/runtime/tests/install" -B "$OUT/ascend/outside" -DCMAKE_C_COMPILER=gcc \
+        -DCMAKE_PREFIX_PATH="$OUT/ascend/prefix"
+    cmake --build "$OUT/ascend/outside" --parallel "$JOBS"
+    programs=$(dirname "$(find "$OUT/ascend/prefix" -path '*/pto_runtime/aicpu')")
+    cd "$programs"
+    aarch64-linux-gnu-readelf -h aicpu/libaicpu_graph_kernel.so | grep -q AArch64
+    readelf -h aicore/kernel.o | grep -q 'Machine:.*0x1029'
+    cd "$OUT/ascend/outside"
+    readelf -h kernels/outside.o | grep -q 'Machine:.*0x1029'
+    ./use_static
+    scheduler=$programs/aicpu/libaicpu_graph_kernel.so
+    ./use_static sim "$programs/sim/aicpu/libaicpu_graph_kernel.so" ./kernels/outside.o
+    ASCEND_HOME_PATH=$standin PTO_ASCEND_LAUNCH=host \
+        ./use_static ascend "$scheduler" ./kernels/outside.o
+    # A wheel's folder.
+    cmake --install "$OUT/ascend" --component python --prefix "$OUT/ascend/wheel/pto_runtime"
+    cd /
+    PYTHONPATH=$OUT/ascend/wheel ASCEND_HOME_PATH=$standin PTO_ASCEND_LAUNCH=host \
+        "$python" -m pto_runtime doctor --cores 9
 }
 
 # The compiler of the AICore takes C++ only.
 aicore_as_cxx() {
     cd "$ROOT/runtime"
-    for file in aicore/worker.c aicore/kernels.c; do
+    for file in aicore/worker.c aicore/kernels.c tests/install/kernel_scale.c \
+            examples/cholesky/kernels.c; do
         clang -x c++ -std=c++17 -fsyntax-only -Wall -Wextra -Wshadow -Wconversion -Werror \
             -I. -Iinclude "$file"
+    done
+    # As that compiler sees kernels, its own spellings aside. Those of the tests call the C library.
+    for file in aicore/kernels.c tests/install/kernel_scale.c examples/cholesky/kernels.c; do
+        clang -x c++ -std=c++17 -fsyntax-only -Wall -Wextra -Wshadow -Wconversion -Werror \
+            -Wno-unused-function -include tests/aicore/cce.h -I. -Iinclude "$file"
     done
 }
 

@@ -5,6 +5,8 @@
 // PTO_E_TIMEOUT, PTO_E_DEVICE) makes it FAILED; every call but finalize and handshake_results then
 // fails with PTO_E_FAILED and says which run broke it. finalize, then init, recovers.
 //
+// On a device whose driver hangs a call fails with PTO_E_TIMEOUT after a limit, see docs/ascend.md.
+//
 // Threads: every call may be made from any thread. Runs on one runner take turns; runs on two
 // runners go in parallel. Copies and allocations may be made during a run; freeing and finalize
 // wait for its end. A call made from inside a run's poll function fails with PTO_E_BUSY.
@@ -41,7 +43,8 @@ struct pto_config {
     int64_t core_count;             // 1..PTO_RUNNER_CORE_MAX on the simulator
     const char *aicpu_so_path;      // the scheduler, libaicpu_graph_kernel.so
     const char *aicore_kernel_path; // the worker and kernels, kernel.o
-    // A relative path is tried from the working folder, then from this folder; NULL: not so.
+    // A relative path is tried from the working folder, then from this folder; NULL: not so. For a
+    // simulated device sim/<path> goes before, in each: a build for an NPU has those there.
     const char *search_dir;
     // "sim", "explore" or "ascend". NULL: PTO_BACKEND from the environment; else "ascend" when
     // ASCEND_HOME_PATH is set, else "sim". One that cannot be had is an error, never replaced.
@@ -152,7 +155,7 @@ PTO_API void pto_runner_destroy(struct pto_runner *runner);
 
 // Opens the device and loads both programs. A failed init leaves the runner closed.
 // PTO_E_STATE when it is open already; PTO_E_RANGE, PTO_E_FILE, PTO_E_PROGRAM, PTO_E_BACKEND,
-// PTO_E_NO_MEMORY, PTO_E_DEVICE.
+// PTO_E_NO_MEMORY, PTO_E_DEVICE, PTO_E_TIMEOUT.
 PTO_API PTO_NODISCARD enum pto_status
 pto_runner_init(struct pto_runner *runner, const struct pto_config *config, struct pto_error *err);
 

@@ -130,7 +130,7 @@ class TaskFault(Error):
 
 
 class DeviceTimeout(Error, TimeoutError):
-    """No task completed for the time allowed. The runner is failed."""
+    """No task completed for the time allowed, or the driver hangs. The runner is failed."""
 
     hint = "finalize(), then init() recovers the runner; init(timeout=...) allows more time"
 

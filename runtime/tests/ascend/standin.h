@@ -13,6 +13,7 @@ struct standin {
     fake_cann_inject_function *inject;
     fake_cann_hit_function *hit;
     fake_cann_dead_reads_function *dead_reads;
+    fake_cann_drop_limits_function *drop_limits;
 };
 
 // The variant that ASCEND_HOME_PATH names; loads it, so that it is there before the library asks.
@@ -29,8 +30,9 @@ static inline struct standin standin_open(void)
     *(void **)&standin.inject = dlsym(core, "fake_cann_inject");
     *(void **)&standin.hit = dlsym(core, "fake_cann_hit");
     *(void **)&standin.dead_reads = dlsym(core, "fake_cann_dead_reads");
+    *(void **)&standin.drop_limits = dlsym(core, "fake_cann_drop_limits");
     assert_true(standin.stats != NULL && standin.inject != NULL && standin.hit != NULL &&
-                standin.dead_reads != NULL);
+                standin.dead_reads != NULL && standin.drop_limits != NULL);
     return standin;
 }
 

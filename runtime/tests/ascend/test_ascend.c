@@ -108,6 +108,47 @@ static void cores_are_counted(void **state)
     standin_assert_clean(&standin);
 }
 
+static void keep_warning(void *context, enum pto_log_level level, const char *message)
+{
+    if (level == PTO_LOG_WARNING) {
+        snprintf(context, 600, "%s", message);
+    }
+}
+
+// No more scheduler threads than there are AICPUs, and few if CANN's count cannot be.
+static void aicpus_are_counted(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *count;
+        uint64_t thread_count;
+        const char *warning;
+    } cases[] = {{"1", 1, ""},
+                 {"6", 6, ""},
+                 {"0", 4, ""},
+                 {"8", 4, "more than any chip's usable AICPUs (8)"},
+                 {"4294967295", 4, "(4294967295)"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]) && !standin_is("noaicpu"); i++) {
+        char warning[600] = "";
+        struct pto_config config = cts_config(&backend, 24);
+        config.log = keep_warning;
+        config.log_context = warning;
+        setenv("FAKE_CANN_AICPUS", cases[i].count, 1);
+        struct pto_runner *runner = cts_open_config(&config);
+        struct pto_run_options options = cts_options(16);
+        struct cts_42 work;
+        cts_42_make(&work, runner, 10);
+        standin.inject(FAKE_CANN_NONE, 0, 0);
+        CTS_OK(pto_runner_run(runner, work.graph, &options, &cts_error));
+        assert_int_equal(standin_stats(&standin).aicpu_blocks, cases[i].thread_count);
+        assert_true(strstr(warning, cases[i].warning) != NULL &&
+                    (*warning == '\0') == (*cases[i].warning == '\0'));
+        pto_graph_destroy(work.graph);
+        cts_close(runner);
+    }
+    unsetenv("FAKE_CANN_AICPUS");
+}
+
 static void bad_settings(void **state)
 {
     (void)state;
@@ -282,18 +323,126 @@ static void dead_and_mute(void **state)
     standin_assert_clean(&standin);
 }
 
+// Codes that have no name in our table are of a family at least.
+static void unnamed_codes(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t code;
+        const char *text;
+    } cases[] = {{107099, "107099 (a code of wrong use"},
+                 {107030, "107030 (a code of graph capture"},
+                 {207099, "207099 (a code of missing resources"},
+                 {507999, "507999 (a code of the device"},
+                 {-7, "-7 (UNKNOWN"},
+                 {999999, "999999 (UNKNOWN"}};
+    struct pto_runner *runner = NULL;
+    struct pto_config config = cts_config(&backend, 3);
+    CTS_OK(pto_runner_create(&runner, &cts_error));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        standin.inject(FAKE_CANN_FAIL, 1, cases[i].code);
+        CTS_FAILS(pto_runner_init(runner, &config, &cts_error), PTO_E_DEVICE, cases[i].text);
+        assert_int_equal(cts_error.vendor_code, cases[i].code);
+    }
+    standin.inject(FAKE_CANN_NONE, 0, 0);
+    pto_runner_destroy(runner);
+    standin_assert_clean(&standin);
+}
+
+static int stop_at_third_poll(void *context)
+{
+    return ++*(int *)context >= 3;
+}
+
+// A call of CANN that does not return fails its operation, which names it, and the runner; sooner
+// when the caller wants to end. The thread that made it goes on when the device is in use again.
+static void a_call_hangs(void **state)
+{
+    (void)state;
+    setenv("PTO_ASCEND_CALL_LIMIT_MS", "1000", 1);
+    struct pto_config config = cts_config(&backend, 3);
+    struct pto_runner *runner = cts_open_config(&config);
+    struct cts_42 work;
+    uint64_t pointer = cts_allocate(runner, 1u << 20); // by the same thread as the next
+    int poll_count = 0;
+    struct pto_run_options options = cts_options(1);
+    options.poll = stop_at_third_poll;
+    options.poll_context = &poll_count;
+    cts_42_make(&work, runner, 100);
+    cts_run_graph(runner, work.graph);
+    for (int is_run = 0; is_run < 2; is_run++) {
+        standin.inject(FAKE_CANN_STALL, 1, 0);
+        if (is_run) {
+            CTS_FAILS(pto_runner_run(runner, work.graph, &options, &cts_error), PTO_E_TIMEOUT,
+                      "run: CANN's aclrtMemcpyAsync did not return within 0.25 s");
+            assert_int_equal(poll_count, 3);
+        } else {
+            CTS_FAILS(pto_runner_allocate(runner, 8u << 20, &pointer, &cts_error), PTO_E_TIMEOUT,
+                      "allocating device memory: CANN's aclrtMalloc did not return within 1 s");
+            assert_true(pointer == 0);
+        }
+        CTS_FAILS(pto_runner_run(runner, work.graph, NULL, &cts_error), PTO_E_FAILED,
+                  is_run ? "aclrtMemcpyAsync" : "aclrtMalloc");
+        struct pto_core_result cores[3];
+        size_t count;
+        enum pto_status lines = pto_runner_handshake_results(runner, cores, 3, &count, NULL);
+        assert_int_equal(lines, is_run ? PTO_E_TIMEOUT : PTO_OK);
+        pto_graph_destroy(work.graph);
+        CTS_OK(pto_runner_finalize(runner, NULL, &cts_error));
+        CTS_OK(pto_runner_init(runner, &config, &cts_error));
+        standin.inject(FAKE_CANN_NONE, 0, 0);
+        cts_42_make(&work, runner, 100);
+        cts_run_graph(runner, work.graph);
+        cts_42_check(&work, runner, 42.0f);
+    }
+    unsetenv("PTO_ASCEND_CALL_LIMIT_MS");
+    pto_graph_destroy(work.graph);
+    cts_close(runner);
+}
+
+// CANN ends an AICPU program after 28 or 60 s unless a launch says otherwise, and a run may take
+// longer. The stand-in's clock goes a hundred times faster, so its 60 s are over in the run.
+static void longer_than_canns_default(void **state)
+{
+    (void)state;
+    if (standin_is("noaicpu")) {
+        skip();
+    }
+    struct pto_config config = cts_test_config(&backend, 3);
+    struct pto_runner *runner = cts_open_config(&config);
+    struct pto_graph *graph = cts_graph();
+    for (uint32_t i = 0; i < 2; i++) {
+        (void)cts_add1(graph, CTS_SLEEP, 400 * CTS_MS);
+    }
+    cts_edge(graph, 0, 1);
+    setenv("FAKE_CANN_CLOCK", "100", 1);
+    CTS_OK(pto_runner_run(runner, graph, NULL, &cts_error));
+    standin.drop_limits(1);
+    CTS_FAILS(pto_runner_run(runner, graph, NULL, &cts_error), PTO_E_TIMEOUT, "run limit");
+    assert_int_equal(cts_error.vendor_code, 507017);
+    standin.drop_limits(0);
+    unsetenv("FAKE_CANN_CLOCK");
+    pto_graph_destroy(graph);
+    cts_close(runner);
+    standin_assert_clean(&standin);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_are_missing),
         cmocka_unit_test(simulators_programs),
         cmocka_unit_test(cores_are_counted),
+        cmocka_unit_test(aicpus_are_counted),
         cmocka_unit_test(bad_settings),
         cmocka_unit_test(another_scheduler),
         cmocka_unit_test(calls_are_few),
         cmocka_unit_test(device_pointers_are_not_the_hosts),
         cmocka_unit_test(sizes),
         cmocka_unit_test(dead_and_mute),
+        cmocka_unit_test(longer_than_canns_default),
+        cmocka_unit_test(unnamed_codes),
+        cmocka_unit_test(a_call_hangs), // the last: it leaves pinned memory behind
     };
     standin = standin_open();
     snprintf(home, sizeof(home), "%s", getenv("ASCEND_HOME_PATH"));

@@ -15,6 +15,12 @@ PTO_CANN_TEXT_SYMBOLS(DECLARE)
 
 static int is_initialised;
 
+struct pinned {
+    void *memory;
+    struct pinned *next;
+};
+static struct pinned *pinned_blocks;
+
 int aclInit(const char *config_path)
 {
     (void)config_path;
@@ -33,7 +39,8 @@ const char *aclGetRecentErrMsg(void)
 
 const char *aclrtGetSocName(void)
 {
-    return "Ascend910_9391";
+    int code = fake_leave(fake_enter("aclrtGetSocName"));
+    return code == 0 ? "Ascend910_9391" : NULL;
 }
 
 int aclrtGetDeviceCount(uint32_t *count)
@@ -147,23 +154,40 @@ int aclrtMallocHost(void **address, size_t size_bytes)
 {
     struct fake_device *device;
     int code = fake_enter_device("aclrtMallocHost", &device);
-    if (code == 0 && posix_memalign(address, 4096, size_bytes) != 0) {
+    struct pinned *block = malloc(sizeof(*block));
+    if (code == 0 && (block == NULL || posix_memalign(&block->memory, 4096, size_bytes) != 0)) {
         code = 207001;
     }
-    if (code == 0) {
-        memset(*address, 0x5a, size_bytes);
-        fake_stats.pinned_blocks++;
+    if (code != 0) {
+        free(block);
+        return fake_leave(code);
     }
-    return fake_leave(code);
+    block->next = pinned_blocks;
+    pinned_blocks = block;
+    memset(block->memory, 0x5a, size_bytes);
+    fake_stats.pinned_blocks++;
+    *address = block->memory;
+    return fake_leave(0);
 }
 
 int aclrtFreeHost(void *address)
 {
     struct fake_device *device;
     int code = fake_enter_device("aclrtFreeHost", &device);
+    struct pinned **place = &pinned_blocks;
+    while (*place != NULL && (*place)->memory != address) {
+        place = &(*place)->next;
+    }
+    if (code == 0 && *place == NULL) {
+        fake_say("EE1003: %p is no pinned memory\n", address);
+        code = FAKE_INVALID_PARAM;
+    }
     if (code == 0) {
+        struct pinned *block = *place;
+        *place = block->next;
         fake_stats.pinned_blocks--;
-        free(address);
+        free(block->memory);
+        free(block);
     }
     return fake_leave(code);
 }

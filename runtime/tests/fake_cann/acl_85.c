@@ -128,7 +128,7 @@ int aclrtGetDeviceInfo(uint32_t device_id, int32_t attribute, int64_t *value)
         code = FAKE_INVALID_DEVICE;
     }
     switch (attribute) {
-    case PTO_CANN_ATTR_AICPU_COUNT: *value = FAKE_AICPU_COUNT; break;
+    case PTO_CANN_ATTR_AICPU_COUNT: *value = fake_aicpu_count(); break;
     case PTO_CANN_ATTR_CUBE_COUNT: *value = fake_block_limit() + 1; break;
     case PTO_CANN_ATTR_VECTOR_COUNT: *value = 2 * (int64_t)fake_block_limit() + 2; break;
     default: code = code == 0 ? FAKE_INVALID_PARAM : code;

@@ -7,8 +7,8 @@
 
 #include "tests/fake_cann/state.h"
 
-// CANN's own limits, for a launch that sets none.
-#define AICPU_LIMIT_MS 28000u
+// CANN's own limits, for a launch that sets none. The AICPU's is an A3's; A2 and 950 have 28 s.
+#define AICPU_LIMIT_MS 60000u
 #define AICORE_LIMIT_MS 1091000u
 
 static struct fake_binary *binaries;
@@ -190,8 +190,10 @@ int fake_launch_aicpu(struct fake_device *device, enum fake_function_kind kind, 
         return FAKE_INVALID_PARAM;
     }
     fake_stats.default_limit += !has_limit;
+    fake_stats.aicpu_blocks = blocks > fake_stats.aicpu_blocks ? blocks : fake_stats.aicpu_blocks;
     fake_stats.inits += kind == FAKE_FUNCTION_INIT;
-    struct fake_job job = {.is_aicpu = 1, .limit_ms = has_limit ? limit_s * 1000 : AICPU_LIMIT_MS};
+    int has_own = has_limit && !fake_limits_dropped;
+    struct fake_job job = {.is_aicpu = 1, .limit_ms = has_own ? limit_s * 1000 : AICPU_LIMIT_MS};
     job.message.kind = kind == FAKE_FUNCTION_INIT ? FAKE_INIT_AICPU : FAKE_RUN_AICPU;
     job.message.blocks = blocks;
     return push_launch(stream, &job, args, args_size);

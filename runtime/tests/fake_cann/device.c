@@ -9,7 +9,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tests/fake_cann/state.h"
@@ -50,10 +49,20 @@ struct fake_device *fake_device(int32_t id)
     return &devices[id];
 }
 
+static uint32_t count_of(const char *variable, uint32_t otherwise)
+{
+    const char *text = getenv(variable);
+    return text != NULL && *text != '\0' ? (uint32_t)strtoul(text, NULL, 10) : otherwise;
+}
+
 uint32_t fake_block_limit(void)
 {
-    const char *text = getenv("FAKE_CANN_CUBES");
-    return text != NULL && *text != '\0' ? (uint32_t)strtoul(text, NULL, 10) : 24;
+    return count_of("FAKE_CANN_CUBES", 24);
+}
+
+uint32_t fake_aicpu_count(void)
+{
+    return count_of("FAKE_CANN_AICPUS", FAKE_AICPU_COUNT);
 }
 
 int fake_start_thread(pthread_t *thread, void *(*main_function)(void *), void *argument)
@@ -246,14 +255,7 @@ static int wait_until(const struct timespec *until)
 
 int fake_device_call(struct fake_device *device, struct fake_message *message, uint64_t limit_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)(limit_ms / 1000);
-    until.tv_nsec += (long)(limit_ms % 1000 * 1000000);
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
+    const struct timespec until = fake_until(limit_ms);
     pid_t pid = device->pid;
     message->job = ++device->job_count;
     struct answer answer = {.device = device, .job = message->job, .next = waiting};

@@ -7,8 +7,9 @@
 #include <stdint.h>
 
 struct fake_cann_stats {
-    uint64_t calls; // since the last fake_cann_inject
-    uint64_t jobs;  // copies and launches, since then
+    uint64_t calls;        // since the last fake_cann_inject
+    uint64_t jobs;         // copies and launches, since then
+    uint64_t aicpu_blocks; // most of an AICPU launch, since then
     // Alive now, on all devices.
     uint64_t device_blocks;
     uint64_t pinned_blocks;
@@ -27,6 +28,8 @@ enum fake_cann_fault {
     FAKE_CANN_FAIL, // the n-th call fails with the code, and does nothing
     FAKE_CANN_DIE,  // the same, and the device is dead until it is reset by force
     FAKE_CANN_HANG, // the n-th job (copy or launch) never ends
+    // The n-th call does not return before the next fake_cann_inject, and then fails.
+    FAKE_CANN_STALL,
 };
 
 typedef void fake_cann_stats_function(struct fake_cann_stats *out_stats);
@@ -36,5 +39,7 @@ typedef void fake_cann_inject_function(enum fake_cann_fault fault, uint64_t n, i
 typedef const char *fake_cann_hit_function(void);
 // 1: copies from a dead device fail too. Reports of real devices differ in this.
 typedef void fake_cann_dead_reads_function(int fail);
+// 1: AICPU launches have CANN's default time limit, whatever they ask for.
+typedef void fake_cann_drop_limits_function(int drop);
 
 #endif // PTO_TESTS_FAKE_CANN_H

@@ -21,7 +21,7 @@ int rtGetAiCpuCount(uint32_t *count)
 {
     struct fake_device *device;
     int code = fake_enter_device("rtGetAiCpuCount", &device);
-    *count = FAKE_AICPU_COUNT;
+    *count = fake_aicpu_count();
     return fake_leave(code);
 }
 

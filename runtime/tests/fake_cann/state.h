@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "ascend/cann.h"
 #include "tests/fake_cann/fake_cann.h"
@@ -99,10 +100,14 @@ int fake_enter(const char *name);
 int fake_leave(int code);
 // As fake_enter, and needs a context: *out_device is the current thread's.
 int fake_enter_device(const char *name, struct fake_device **out_device);
+// When so much of the stand-in's time will have passed, on CLOCK_REALTIME. FAKE_CANN_CLOCK sets how
+// fast that goes beside real time: with 100, CANN's limit of 60 s ends a launch after 0.6 s.
+struct timespec fake_until(uint64_t duration_ms);
 // The text of aclGetRecentErrMsg.
 void fake_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 extern struct fake_cann_stats fake_stats;
 extern int fake_dead_reads;
+extern int fake_limits_dropped;
 // variant.c. 1: the device runs no AICPU program that CANN's loader brought.
 extern const int fake_aicpu_is_broken;
 // The n-th job: 1 when it is to hang.
@@ -120,6 +125,7 @@ void fake_device_kill(struct fake_device *device);
 // the answer's code, or PTO_CANN_STREAM_SYNC_TIMEOUT. limit_ms 0: waits for ever.
 int fake_device_call(struct fake_device *device, struct fake_message *message, uint64_t limit_ms);
 uint32_t fake_block_limit(void);
+uint32_t fake_aicpu_count(void); // as CANN tells it; there are FAKE_AICPU_COUNT
 // A thread that takes none of the program's signals. 0: there is none.
 int fake_start_thread(pthread_t *thread, void *(*main_function)(void *), void *argument);
 

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "tests/fake_cann/state.h"
 
@@ -165,14 +164,7 @@ int fake_stream_push(struct fake_stream *stream, const struct fake_job *job)
 
 int fake_stream_wait(struct fake_stream *stream, int32_t timeout_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += timeout_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
+    const struct timespec until = fake_until(timeout_ms > 0 ? (uint64_t)timeout_ms : 0);
     while (stream->jobs != NULL) {
         int waited = timeout_ms < 0 ? pthread_cond_wait(&fake_changed, &fake_lock)
                                     : pthread_cond_timedwait(&fake_changed, &fake_lock, &until);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scales a tensor by two, twice, with a kernel of this project's own, and checks the result.
+//
+//     use_shared [<backend> <scheduler> <kernels>]     default: the simulator
 #include <pto/pto.h>
 
 #include <inttypes.h>
@@ -8,7 +10,8 @@
 
 #define COUNT 1000u
 
-static int run(struct pto_runner *runner, struct pto_graph *graph, struct pto_error *err)
+static int run(struct pto_runner *runner, struct pto_graph *graph, char **arguments,
+               struct pto_error *err)
 {
     struct pto_config config = {
         .size = sizeof(config),
@@ -18,6 +21,11 @@ static int run(struct pto_runner *runner, struct pto_graph *graph, struct pto_er
         .aicore_kernel_path = KERNELS,
         .backend = "sim",
     };
+    if (arguments != NULL) {
+        config.backend = arguments[1];
+        config.aicpu_so_path = arguments[2];
+        config.aicore_kernel_path = arguments[3];
+    }
     if (pto_runner_init(runner, &config, err) != PTO_OK) {
         return 1;
     }
@@ -52,14 +60,14 @@ static int run(struct pto_runner *runner, struct pto_graph *graph, struct pto_er
     return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct pto_error err = {0};
     struct pto_runner *runner = NULL;
     struct pto_graph *graph = NULL;
     int failed = 1;
     if (pto_runner_create(&runner, &err) == PTO_OK && pto_graph_create(&graph, &err) == PTO_OK) {
-        failed = run(runner, graph, &err);
+        failed = run(runner, graph, argc == 4 ? argv : NULL, &err);
     }
     printf("pto_runtime %s: %s\n", pto_version(), failed ? err.message : "correct");
     pto_graph_destroy(graph);

@@ -118,14 +118,15 @@ static void test_programs(void **state)
     long failures = 0;
     char *path = NULL;
     struct pto_kernel_table table;
-    CALL_WITHOUT_MEMORY(failures, pto__program_find(PTO_TEST_AICORE_PROGRAM, NULL, "w", &path,
+    CALL_WITHOUT_MEMORY(failures, pto__program_find(PTO_TEST_AICORE_PROGRAM, NULL, NULL, "w", &path,
                                                     &err));
     assert_int_equal(failures, 1);
     free(path);
-    for (long nth = 0; nth < 4; nth++) {
+    for (long nth = 0; nth < 9; nth++) {
         struct pto_error err;
         allocations_left = nth;
-        assert_int_equal(pto__program_find("no/such", "sub", "w", &path, &err), PTO_E_NO_MEMORY);
+        assert_int_equal(pto__program_find("no/such", "sub", "sim", "w", &path, &err),
+                         PTO_E_NO_MEMORY);
         allocations_left = -1;
         assert_int_equal(live_count, live_at_start);
     }

@@ -19,8 +19,8 @@ static const char *const needed[] = {SYMBOL, NULL};
 static int remove_folder(void **state)
 {
     (void)state;
-    static const char *const names[] = {"a.so", "fifo", "socket", "link", "loop", "dangling",
-                                        "sub/a.so", "sub/b.so", "locked"};
+    static const char *const names[] = {"a.so",     "fifo",     "socket",   "link",  "loop",
+                                        "dangling", "sub/a.so", "sub/b.so", "locked"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         unlink(in_folder(names[i]));
     }
@@ -32,7 +32,7 @@ static void assert_found(const char *path, const char *search_dir, const char *n
 {
     char *found = NULL;
     struct pto_error err;
-    if (pto__program_find(path, search_dir, "aicpu_so_path", &found, &err) != PTO_OK) {
+    if (pto__program_find(path, search_dir, NULL, "aicpu_so_path", &found, &err) != PTO_OK) {
         fail_msg("%s", err.message);
     }
     // The working folder may have more than one name, so compare what is there.
@@ -45,11 +45,30 @@ static void assert_found(const char *path, const char *search_dir, const char *n
     free(found);
 }
 
+// A backend that looks into a folder of its own first; an absolute path is what it says.
+static void test_find_apart(void **state)
+{
+    (void)state;
+    char absolute[4096];
+    snprintf(absolute, sizeof(absolute), "%s", in_folder("a.so"));
+    const char *const cases[][3] = {{"a.so", "sub", "sub/a.so"}, {"./a.so", "sub", "sub/a.so"},
+                                    {"a.so", "none", "a.so"},    {"b.so", "sub", "sub/b.so"},
+                                    {absolute, "sub", "a.so"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *found = NULL;
+        struct pto_error err;
+        assert_int_equal(
+            pto__program_find(cases[i][0], test_folder, cases[i][1], "w", &found, &err), PTO_OK);
+        assert_string_equal(found, in_folder(cases[i][2]));
+        free(found);
+    }
+}
+
 static void assert_not_found(const char *path, const char *search_dir, const char *text)
 {
     char *found = (char *)(uintptr_t)1;
     struct pto_error err;
-    assert_int_equal(pto__program_find(path, search_dir, "aicpu_so_path", &found, &err),
+    assert_int_equal(pto__program_find(path, search_dir, NULL, "aicpu_so_path", &found, &err),
                      PTO_E_FILE);
     assert_null(found);
     assert_memory_equal(err.message, "aicpu_so_path", 13);
@@ -91,7 +110,7 @@ static void test_find(void **state)
     assert_not_found("", NULL, "aicpu_so_path is empty");
     char *found = NULL;
     struct pto_error err;
-    assert_int_equal(pto__program_find(NULL, NULL, "w", &found, &err), PTO_E_ARGUMENT);
+    assert_int_equal(pto__program_find(NULL, NULL, NULL, "w", &found, &err), PTO_E_ARGUMENT);
     assert_says(&err, "w is NULL");
     assert_int_equal(chdir(start), 0);
 }
@@ -107,7 +126,7 @@ static void test_find_in_removed_folder(void **state)
     assert_int_equal(rmdir(folder), 0);
     char *found = NULL;
     struct pto_error err;
-    enum pto_status status = pto__program_find("a.so", NULL, "w", &found, &err);
+    enum pto_status status = pto__program_find("a.so", NULL, NULL, "w", &found, &err);
     assert_int_equal(chdir(start), 0);
     assert_int_equal(status, PTO_E_FILE);
     assert_says(&err, "the working folder");
@@ -154,7 +173,7 @@ static void test_unreadable(void **state)
     int readable = access(path, R_OK) == 0; // some systems know no permissions
     char *found = NULL;
     struct pto_error err;
-    enum pto_status status = pto__program_find(path, NULL, "w", &found, &err);
+    enum pto_status status = pto__program_find(path, NULL, NULL, "w", &found, &err);
     if (is_root) {
         assert_int_equal(seteuid(0), 0);
     }
@@ -232,9 +251,15 @@ static void test_not_elf(void **state)
     } cases[] = {
         {"", "is empty"},
         {"hello", "is not an ELF file"},
-        {"\x7f" "EL", "is not an ELF file"},
-        {"\x7f" "ELF", "is truncated: it has 4 bytes"},
-        {"\x7f" "ELF\2\1\1", "is truncated: it has 7 bytes"},
+        {"\x7f"
+         "EL",
+         "is not an ELF file"},
+        {"\x7f"
+         "ELF",
+         "is truncated: it has 4 bytes"},
+        {"\x7f"
+         "ELF\2\1\1",
+         "is truncated: it has 7 bytes"},
         {"!<arch>\nfoo", "is a static library"},
         {"#!/bin/sh\n", "is a script"},
         {"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"},
@@ -299,10 +324,9 @@ static void test_damaged_fields(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct elf_file file;
         build_elf(&file, NATIVE_MACHINE, SYMBOL, NULL, 0, NULL, 0);
-        uint8_t *part = cases[i].part < 0 ? file.bytes
-                        : cases[i].part < 100
-                            ? section_header(&file, (size_t)cases[i].part)
-                            : segment_header(&file, (size_t)cases[i].part - 100);
+        uint8_t *part = cases[i].part < 0     ? file.bytes
+                        : cases[i].part < 100 ? section_header(&file, (size_t)cases[i].part)
+                                              : segment_header(&file, (size_t)cases[i].part - 100);
         put(part + cases[i].offset, cases[i].width, cases[i].value);
         assert_bad(&file, PTO_MACHINE_NATIVE, cases[i].text);
     }
@@ -439,8 +463,8 @@ static void test_real_programs(void **state)
             fail_msg("%s", err.message);
         }
         const char *const wrong[] = {"main", NULL};
-        assert_int_equal(pto__program_check(programs[i].path, PTO_MACHINE_NATIVE, wrong, "w",
-                                            &err), PTO_E_PROGRAM);
+        assert_int_equal(pto__program_check(programs[i].path, PTO_MACHINE_NATIVE, wrong, "w", &err),
+                         PTO_E_PROGRAM);
         assert_says(&err, "does not export 'main'");
         size_t size = 0;
         uint8_t *bytes = read_file(programs[i].path, &size);
@@ -454,6 +478,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find),
+        cmocka_unit_test(test_find_apart),
         cmocka_unit_test(test_find_in_removed_folder),
         cmocka_unit_test(test_not_a_file),
         cmocka_unit_test(test_unreadable),
