@@ -29,7 +29,7 @@ JOBS_MAX = 256
 
 EPILOG = """SCRIPT_OR_GRAPH is a Python file, which must not name a backend of its own, or
 FILE.py:FUNCTION or MODULE:FUNCTION. FUNCTION(runner) is given an initialised runner and returns
-the graph to run.
+the graph to run. Options stand before it or after; a script's own options go after --.
 Exit status: 0 nothing was found, 1 a fault, 130 interrupted."""
 
 
@@ -325,7 +325,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--aicore", default=PROGRAMS[1], metavar="FILE", help="for a graph: the kernels")
     add("--worker", help=argparse.SUPPRESS)
     add("target", metavar="SCRIPT_OR_GRAPH")
-    add("arguments", nargs=argparse.REMAINDER, help="the script's own")
+    add("arguments", nargs="*", metavar="...", help="the script's own; its options after --")
     return parser
 
 
@@ -333,15 +333,25 @@ def cpu_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def parse(parser: argparse.ArgumentParser, arguments: List[str]) -> argparse.Namespace:
+    """Options may stand before and after the target; what follows -- is the script's, as it is."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options, unknown = parser.parse_known_intermixed_args(arguments[:end])
+    if unknown:
+        parser.error(f"unknown option {unknown[0]}; those of the script go after --")
+    options.arguments += arguments[end + 1 :]
+    return options
+
+
 def main(arguments: List[str]) -> int:
     parser = make_parser()
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments)
     if options.seeds < 1 or options.seed < 0 or options.shrink < 0 or options.jobs < 0:
         parser.error("--seeds must be 1 or more; --seed, --shrink and --jobs 0 or more")
     if options.jobs > JOBS_MAX:
         parser.error(f"--jobs is {options.jobs}; at most {JOBS_MAX} processes share a search")
     if is_graph(options.target) and options.arguments:
-        parser.error(f"options go before {options.target}; after it stands {options.arguments[0]}")
+        parser.error(f"{options.target} takes no arguments; {options.arguments[0]} is one")
     if not is_graph(options.target) and not os.path.isfile(options.target):
         parser.error(f"there is no file {options.target}")
     if options.replay and not os.path.isfile(options.replay):

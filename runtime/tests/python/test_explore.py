@@ -178,6 +178,21 @@ def test_graph_function(tmp_path, jobs):
     assert "Made small" in bad.stderr
 
 
+def test_options_and_arguments(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("import sys\nprint(sys.argv[1:])\n")
+    mixed = explore(script, "--seeds", 10, "one", "--profile", "a5", "--", "--seeds", "-x")
+    assert mixed.stdout.splitlines()[0] == "['one', '--seeds', '-x']"
+    unknown = explore(script, "--sedes", 10)
+    assert unknown.returncode == 2
+    assert "unknown option --sedes; those of the script go after --" in unknown.stderr
+    (tmp_path / "graphs.py").write_text(GRAPHS)
+    result = explore(tmp_path / "graphs.py:good", "--seeds", 100, "--jobs", 2)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "100 schedules" in result.stdout
+    assert "takes no arguments" in explore(tmp_path / "graphs.py:good", "one").stderr
+
+
 @pytest.mark.parametrize("target, text", [("wrong", "returned int"), ("none", "no function none")])
 def test_no_graph(tmp_path, target, text):
     (tmp_path / "graphs.py").write_text(GRAPHS)
