@@ -13,7 +13,7 @@
 
 // Changes whenever a layout in abi/ or a meaning of a field changes. Each program states the
 // version it was built with, and the host refuses to combine programs that differ.
-#define PTO_ABI_VERSION 1u
+#define PTO_ABI_VERSION 2u
 
 // Cache line of the AICore's data cache and of the AICPU's cores, in bytes. The AICore writes back
 // whole lines, so no line has two writers.
