@@ -101,7 +101,7 @@ as_documented() {
     cd runtime
     mkdir -p build && cd build
     cmake .. -DBUILD_PYTHON_BINDINGS=ON
-    make
+    MAKEFLAGS=-j$JOBS make
     for file in aicpu/libaicpu_graph_kernel.so aicore/kernel.o lib/libpto_runtime.so \
             lib/libpto_runtime.a python/pto_runtime/py.typed python/pto_runtime/__init__.pyi; do
         test -f "$file"

@@ -208,13 +208,19 @@ def test_interrupt(tmp_path, jobs):
     process = subprocess.Popen(
         [sys.executable, "-m", "pto_runtime", "explore", "--seeds", str(10**12), "--jobs",
          str(jobs), str(tmp_path / "graphs.py:good")],
-        stdout=subprocess.PIPE, stderr=terminal, env=environment())
+        stdout=subprocess.PIPE, stderr=terminal, env=environment(), start_new_session=True,
+        # A shell starts background jobs with it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     os.close(terminal)
     shown = b""
-    while b" schedules, " not in shown:  # the bar: it runs
-        shown += os.read(master, 4096)
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    try:
+        while b" schedules, " not in shown:  # the bar: it runs
+            shown += os.read(master, 4096)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)  # its workers too
+        raise
     while b"nothing found" not in shown:
         shown += os.read(master, 4096)
     os.close(master)
