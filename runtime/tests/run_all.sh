@@ -5,7 +5,7 @@
 # Each step prints one line; its output is kept in build/test/logs and shown when it fails. A failed
 # step does not keep the others from running; the last line counts them.
 #   PYTHON       the Python to use; it needs headers, NumPy, pytest and hypothesis
-#   JOBS         parallel compilations
+#   JOBS         parallel compilations and tests
 #   STEPS        run only the steps whose names match this shell pattern, for example 'gcc*'
 #   PTO_OFFLINE  1: leave out the one step that needs a package index (pip_install)
 set -eu
@@ -66,7 +66,7 @@ build() {
 run_ctest() {
     run_ctest_dir=$OUT/$1
     shift
-    (cd "$run_ctest_dir" && ctest --output-on-failure --no-tests=error "$@")
+    (cd "$run_ctest_dir" && ctest --parallel "$JOBS" --output-on-failure --no-tests=error "$@")
 }
 
 # Of the stand-in for CANN one variant is enough for a sanitizer; all of them run in the gcc build.
@@ -141,7 +141,8 @@ tsan() {
         fixed_addresses="setarch $(uname -m) -R"
     fi
     cd "$OUT/tsan"
-    $fixed_addresses ctest --output-on-failure --no-tests=error -E "$other_variants"
+    $fixed_addresses ctest --parallel "$JOBS" --output-on-failure --no-tests=error \
+        -E "$other_variants"
 }
 
 aarch64_build() {
