@@ -1,86 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Host memory runs out at each allocation of a run with checks in turn: the run says so, the runner
 // stays ready, and the same run finds what there is once there is memory. Nothing leaks.
-//
-// Linker wraps: all that the library allocates by, and free, against the library's objects.
 #include "checks.h"
-
-#include <errno.h>
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *block, size_t size);
-void *__real_aligned_alloc(size_t alignment, size_t size);
-int __real_posix_memalign(void **out, size_t alignment, size_t size);
-char *__real_strdup(const char *text);
-void __real_free(void *block);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *block, size_t size);
-void *__wrap_aligned_alloc(size_t alignment, size_t size);
-int __wrap_posix_memalign(void **out, size_t alignment, size_t size);
-char *__wrap_strdup(const char *text);
-void __wrap_free(void *block);
-
-static long live_count;
-static long allocations_left = -1; // the ones after so many fail; negative: none does
-
-static int fails(void)
-{
-    if (allocations_left == 0) {
-        return 1;
-    }
-    allocations_left -= allocations_left > 0;
-    return 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    void *block = fails() ? NULL : __real_malloc(size);
-    live_count += block != NULL;
-    return block;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    void *block = fails() ? NULL : __real_calloc(count, size);
-    live_count += block != NULL;
-    return block;
-}
-
-void *__wrap_realloc(void *block, size_t size)
-{
-    void *grown = fails() ? NULL : __real_realloc(block, size);
-    live_count += block == NULL && grown != NULL;
-    return grown;
-}
-
-void *__wrap_aligned_alloc(size_t alignment, size_t size)
-{
-    void *block = fails() ? NULL : __real_aligned_alloc(alignment, size);
-    live_count += block != NULL;
-    return block;
-}
-
-int __wrap_posix_memalign(void **out, size_t alignment, size_t size)
-{
-    int code = fails() ? ENOMEM : __real_posix_memalign(out, alignment, size);
-    live_count += code == 0;
-    return code;
-}
-
-char *__wrap_strdup(const char *text)
-{
-    char *copy = fails() ? NULL : __real_strdup(text);
-    live_count += copy != NULL;
-    return copy;
-}
-
-void __wrap_free(void *block)
-{
-    live_count -= block != NULL;
-    __real_free(block);
-}
+#include "failing_memory.h"
 
 // A race and a read of garbage. Returns how often it failed before it found both.
 static uint32_t find_both(struct pto_runner *runner, struct pto_graph *graph)

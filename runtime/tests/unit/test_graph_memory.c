@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // graph/: host memory runs out at each allocation in turn. Nothing leaks, the graph is as it was,
 // and the same call works once there is memory.
-//
-// Linker wraps: malloc, calloc, realloc, aligned_alloc, free
-// (-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free), against the
-// library's objects, not the shared library.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,69 +12,8 @@
 
 #include "graph/conflicts.h"
 #include "graph/graph.h"
+#include "tests/unit/failing_memory.h"
 #include "tests/unit/graph_test.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *block, size_t size);
-void *__real_aligned_alloc(size_t alignment, size_t size);
-void __real_free(void *block);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *block, size_t size);
-void *__wrap_aligned_alloc(size_t alignment, size_t size);
-void __wrap_free(void *block);
-
-static long live_count;
-static long allocations_left = -1; // the allocation after so many fails; negative: none does
-static int failed;
-
-static int fails(void)
-{
-    if (allocations_left == 0) {
-        failed = 1;
-        return 1;
-    }
-    allocations_left -= allocations_left > 0;
-    return 0;
-}
-
-static void *counted(void *block)
-{
-    live_count += block != NULL;
-    return block;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : counted(__real_malloc(size));
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : counted(__real_calloc(count, size));
-}
-
-void *__wrap_aligned_alloc(size_t alignment, size_t size)
-{
-    return fails() ? NULL : counted(__real_aligned_alloc(alignment, size));
-}
-
-void *__wrap_realloc(void *block, size_t size)
-{
-    if (fails()) {
-        return NULL;
-    }
-    void *grown = __real_realloc(block, size);
-    live_count += block == NULL && grown != NULL;
-    return grown;
-}
-
-void __wrap_free(void *block)
-{
-    live_count -= block != NULL;
-    __real_free(block);
-}
 
 enum { TASKS = 40 };
 

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // host/: host memory runs out at each allocation in turn, of the ledger and of everything that
 // looks at device programs. Nothing leaks, and the same call works once there is memory.
-//
-// Linker wraps: malloc, calloc, realloc, free
-// (-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free), against the library's objects, not
-// the shared library.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,54 +13,7 @@
 #include "abi/program.h"
 #include "host/memory.h"
 #include "host/program.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *block, size_t size);
-void __real_free(void *block);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *block, size_t size);
-void __wrap_free(void *block);
-
-static long live_count;
-static long allocations_left = -1; // the allocation after so many fails; negative: none does
-
-static int fails(void)
-{
-    if (allocations_left == 0) {
-        return 1;
-    }
-    allocations_left -= allocations_left > 0;
-    return 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    void *block = fails() ? NULL : __real_malloc(size);
-    live_count += block != NULL;
-    return block;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    void *block = fails() ? NULL : __real_calloc(count, size);
-    live_count += block != NULL;
-    return block;
-}
-
-void *__wrap_realloc(void *block, size_t size)
-{
-    void *grown = fails() ? NULL : __real_realloc(block, size);
-    live_count += block == NULL && grown != NULL;
-    return grown;
-}
-
-void __wrap_free(void *block)
-{
-    live_count -= block != NULL;
-    __real_free(block);
-}
+#include "tests/unit/failing_memory.h"
 
 // Makes `call` fail at its first allocation, its second, and so on until it succeeds; sets
 // `failures` to how often it failed.
