@@ -19,6 +19,7 @@ PACKAGES
 peers=$(missing_packages <<'PACKAGES'
 g++ command:g++
 libtbb-dev file:/usr/include/tbb/tbb.h
+python3-pybind11 file:/usr/lib/python3/dist-packages/pybind11/__init__.py
 PACKAGES
 )
 # shellcheck disable=SC2086
