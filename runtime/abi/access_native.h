@@ -219,7 +219,8 @@ static inline void pto_core_ring(uint64_t hints, uint32_t core)
 static inline int pto_core_should_yield(uint64_t hints)
 {
     const struct pto_hints *shared = (const struct pto_hints *)(uintptr_t)hints;
-    return shared != NULL && __atomic_load_n(&shared->yield, __ATOMIC_RELAXED) != 0;
+    return __builtin_expect(shared != NULL, 1) &&
+           __builtin_expect(__atomic_load_n(&shared->yield, __ATOMIC_RELAXED) != 0, 0);
 }
 
 #endif // PTO_ABI_ACCESS_NATIVE_H

@@ -75,7 +75,8 @@ PTO_WORKER_LOCAL PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *wor
     if (command == PTO_CORE_STOP) {
         return leave(worker, PTO_CORE_LEFT);
     }
-    if (worker->completed == queued) {
+    uint32_t completed = worker->completed;
+    if (completed == queued) {
         return command == PTO_CORE_QUIT ? leave(worker, PTO_CORE_LEFT) : PTO_STEP_IDLE;
     }
     // D1: a line that the cache fetched unasked since the last flush may be older than what
@@ -83,10 +84,11 @@ PTO_WORKER_LOCAL PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *wor
     // is not.
     pto_core_flush_cache();
     pto_core_barrier();
-    while (worker->completed != queued && budget-- != 0) {
+    uint32_t end = queued - completed < budget ? queued : completed + budget;
+    while (completed != end) {
         // D1: the place was written before `queued` counted it, and is not written again before
         // the scheduler has seen this task completed.
-        uint32_t task = pto_core_load(&dispatch->ring[worker->completed % PTO_RING_DEPTH]);
+        uint32_t task = pto_core_load(&dispatch->ring[completed % PTO_RING_DEPTH]);
         PTO_GM const struct pto_task_record *record = &worker->records[task];
         uint32_t func_id = pto_core_load16(&record->func_id);
         pto_kernel_way kernel = pto__kernel_lookup(func_id);
@@ -102,10 +104,11 @@ PTO_WORKER_LOCAL PTO_AICORE enum pto_step pto_worker_step(struct pto_worker *wor
         // Results go out before they are announced, and no line of a tensor outlives the task that
         // loaded it, so the next task reads what other cores wrote.
         pto_core_flush_cache();
-        worker->completed++;
+        completed++;
+        worker->completed = completed;
         worker->last_task = task;
         // C1: waits for the flush first.
-        pto_core_publish(&worker->line->completed, worker->completed);
+        pto_core_publish(&worker->line->completed, completed);
         if (pto_core_should_yield(worker->hints)) {
             break;
         }

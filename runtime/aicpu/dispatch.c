@@ -50,8 +50,8 @@ static inline void push(const struct pto_scheduler *scheduler, uint32_t *place, 
     pto_cpu_prefetch((const void *)(record + PREFETCH_DISTANCE)); // may be past the last
 }
 
-void pto__scheduler_put(struct pto_scheduler *scheduler, uint32_t core, const uint32_t *tasks,
-                        uint32_t count)
+static inline void put(struct pto_scheduler *scheduler, uint32_t core, const uint32_t *tasks,
+                       uint32_t count)
 {
     struct pto_handshake *handshake = &scheduler->handshakes[core];
     uint32_t *ring = handshake->dispatch.ring;
@@ -80,6 +80,12 @@ void pto__scheduler_put(struct pto_scheduler *scheduler, uint32_t core, const ui
     if (queued == full) {
         sets->room &= ~bit;
     }
+}
+
+void pto__scheduler_put(struct pto_scheduler *scheduler, uint32_t core, const uint32_t *tasks,
+                        uint32_t count)
+{
+    put(scheduler, core, tasks, count);
 }
 
 static void publish(struct pto_scheduler *scheduler)
@@ -197,7 +203,7 @@ static uint32_t steal(struct pto_scheduler *scheduler)
         uint32_t got;
         const uint32_t *tasks = take_queued(scheduler, victim, 1, &got);
         if (got != 0) {
-            pto__scheduler_put(scheduler, core, tasks, 1);
+            put(scheduler, core, tasks, 1);
             return 1;
         }
     }
@@ -210,7 +216,7 @@ static uint32_t hand_out(struct pto_scheduler *scheduler, uint32_t core, uint32_
     uint32_t got;
     const uint32_t *tasks = take(scheduler, count, &got);
     if (got != 0) {
-        pto__scheduler_put(scheduler, core, tasks, got);
+        put(scheduler, core, tasks, got);
     }
     return got;
 }

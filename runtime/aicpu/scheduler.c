@@ -155,6 +155,7 @@ static inline void retire(struct pto_scheduler *scheduler, uint32_t core, uint32
     uint32_t *pending = scheduler->pending;
     uint32_t *ready = scheduler->ready;
     const struct pto_task_record *records = scheduler->records;
+    const uint32_t *all_successors = scheduler->successors;
     uint32_t queued = pto_own_load(&handshake->note.queued);
     uint32_t tail = scheduler->tail;
     uint32_t begin = tail; // of what the last task made ready
@@ -162,7 +163,7 @@ static inline void retire(struct pto_scheduler *scheduler, uint32_t core, uint32
         uint32_t task = pto_cpu_load(&handshake->dispatch.ring[i % PTO_RING_DEPTH]);
         const struct pto_task_record *record = &records[task];
         pto_cpu_store(&pending[task], pto_cpu_load(&record->predecessor_count));
-        const uint32_t *successors = scheduler->successors + pto_cpu_load(&record->successor_begin);
+        const uint32_t *successors = all_successors + pto_cpu_load(&record->successor_begin);
         const uint32_t *end = successors + pto_cpu_load(&record->successor_count);
         begin = tail;
         for (; successors != end; successors++) {
