@@ -97,22 +97,19 @@ static uint64_t look_at_clock(struct pto_sim_lane *lane, uint64_t now_ns)
     }
     uint64_t elapsed_ns = now_ns - lane->work_begin_ns;
     uint64_t mean_ns = elapsed_ns / tasks;
-    if (mean_ns >= WAKE_TASK_NS && elapsed_ns < TRUST_NS && lane->index == 0) {
-        lane->budget = (uint32_t)(TRUST_NS / mean_ns);
-        if (lane->budget > PTO_RING_DEPTH) {
-            lane->budget = PTO_RING_DEPTH;
-        }
-        lane->turns = PTO_SIM_TURNS_PER_LOOK - 1;
-        return mean_ns;
-    }
-    lane->task_count = 0;
-    lane->work_begin_ns = now_ns;
-    uint64_t step_ns = device->lane_count == 1 ? STEP_ALONE_NS : STEP_NS;
+    bool is_trusted = lane->index != 0 || mean_ns < WAKE_TASK_NS || elapsed_ns >= TRUST_NS;
+    uint64_t step_ns = !is_trusted ? TRUST_NS : device->lane_count == 1 ? STEP_ALONE_NS : STEP_NS;
     uint64_t budget = mean_ns == 0 ? PTO_RING_DEPTH : step_ns / mean_ns;
     lane->budget = budget == 0 ? 1 : (uint32_t)budget;
     if (lane->budget > PTO_RING_DEPTH) {
         lane->budget = PTO_RING_DEPTH;
     }
+    if (!is_trusted) {
+        lane->turns = PTO_SIM_TURNS_PER_LOOK - 1; // looks again after the next one
+        return mean_ns;
+    }
+    lane->task_count = 0;
+    lane->work_begin_ns = now_ns;
     if (device->lane_count == 1 || mean_ns < WAKE_TASK_NS) {
         if (lane->index == 0) {
             enter_exclusive(lane);
