@@ -97,31 +97,22 @@ static enum pto_status check_copy(struct pto_runner *runner, enum direction dire
     return status;
 }
 
-// A driver that fails a copy leaves the device in an unknown state.
-static enum pto_status finish_copy(struct pto_runner *runner, enum pto_status status,
-                                   const struct pto_error *err)
-{
-    if (status != PTO_OK) {
-        pto__runner_fail(runner, err);
-    }
-    return status;
-}
-
 enum pto_status pto_runner_copy_to_device(struct pto_runner *runner, uint64_t device_pointer,
                                           const void *host, uint64_t size_bytes,
                                           struct pto_error *err)
 {
+    struct pto_error own;
+    err = err != NULL ? err : &own;
     enum pto_status status = begin_use(runner, "copy_to_device", err);
     if (status != PTO_OK) {
         return status;
     }
     status = check_copy(runner, TO_DEVICE, host, device_pointer, size_bytes, err);
     if (status == PTO_OK && size_bytes != 0) {
-        struct pto_error failure; // filled in by a failure, and large
-        status = runner->ops->upload(runner->backend, device_pointer, host, size_bytes, &failure);
-        status = finish_copy(runner, status, &failure);
-        if (status != PTO_OK && err != NULL) {
-            *err = failure;
+        status = runner->ops->upload(runner->backend, device_pointer, host, size_bytes, err);
+        // A driver that fails a copy leaves the device in an unknown state.
+        if (status != PTO_OK) {
+            pto__runner_fail(runner, err);
         }
     }
     pthread_rwlock_unlock(&runner->use_lock);
@@ -132,17 +123,18 @@ enum pto_status pto_runner_copy_from_device(struct pto_runner *runner, void *hos
                                             uint64_t device_pointer, uint64_t size_bytes,
                                             struct pto_error *err)
 {
+    struct pto_error own;
+    err = err != NULL ? err : &own;
     enum pto_status status = begin_use(runner, "copy_from_device", err);
     if (status != PTO_OK) {
         return status;
     }
     status = check_copy(runner, FROM_DEVICE, host, device_pointer, size_bytes, err);
     if (status == PTO_OK && size_bytes != 0) {
-        struct pto_error failure; // filled in by a failure, and large
-        status = runner->ops->download(runner->backend, host, device_pointer, size_bytes, &failure);
-        status = finish_copy(runner, status, &failure);
-        if (status != PTO_OK && err != NULL) {
-            *err = failure;
+        status = runner->ops->download(runner->backend, host, device_pointer, size_bytes, err);
+        // A driver that fails a copy leaves the device in an unknown state.
+        if (status != PTO_OK) {
+            pto__runner_fail(runner, err);
         }
     }
     pthread_rwlock_unlock(&runner->use_lock);
