@@ -90,21 +90,25 @@ static enum pto_status add_conflict(struct sweep *sweep, const struct pto_confli
     return PTO_OK;
 }
 
+// Tells of a conflict if its two tasks are unordered.
+static enum pto_status check_conflict(struct sweep *sweep, const struct pto_conflict *conflict,
+                                      struct pto_error *err)
+{
+    int unordered;
+    enum pto_status status = compare(sweep, conflict->first, conflict->second, &unordered, err);
+    return status == PTO_OK && unordered ? add_conflict(sweep, conflict, err) : status;
+}
+
 static enum pto_status compare_bytes(struct sweep *sweep, uint32_t earlier, uint32_t later,
                                      uint32_t first_cell, uint32_t end_cell, struct pto_error *err)
 {
-    int unordered;
-    enum pto_status status = compare(sweep, earlier, later, &unordered, err);
-    if (status != PTO_OK || !unordered) {
-        return status;
-    }
-    struct pto_conflict conflict = {
+    const struct pto_conflict conflict = {
         .first = earlier,
         .second = later,
         .begin = sweep->cells.borders[first_cell],
         .end = sweep->cells.borders[end_cell],
     };
-    return add_conflict(sweep, &conflict, err);
+    return check_conflict(sweep, &conflict, err);
 }
 
 // Of two writes in one line. Where they share bytes too, those are told and the line need not be:
@@ -117,19 +121,14 @@ static enum pto_status compare_line(struct sweep *sweep, uint32_t earlier, uint3
     if (before == NULL || (before->begin < after->end && after->begin < before->end)) {
         return PTO_OK;
     }
-    int unordered;
-    enum pto_status status = compare(sweep, earlier, later, &unordered, err);
-    if (status != PTO_OK || !unordered) {
-        return status;
-    }
-    struct pto_conflict conflict = {
+    const struct pto_conflict conflict = {
         .first = earlier,
         .second = later,
         .shares_line = 1,
         .begin = line,
         .end = line + PTO_CACHE_LINE_SIZE,
     };
-    return add_conflict(sweep, &conflict, err);
+    return check_conflict(sweep, &conflict, err);
 }
 
 // Makes a border of a cell the start of a piece.
