@@ -16,15 +16,7 @@
 
 #include "kernels/faulty.h"
 #include "pto/pto.h"
-
-#define OK(call)                                                       \
-    do {                                                               \
-        if ((call) != PTO_OK) {                                        \
-            fail_msg("line %d: %s: %s", __LINE__, #call, err.message); \
-        }                                                              \
-    } while (0)
-
-static struct pto_error err;
+#include "unit/expect_ok.h"
 
 #define FOUND_MAX 64u
 struct found {

@@ -14,20 +14,12 @@
 
 #include "kernels/faulty.h"
 #include "pto/pto.h"
+#include "unit/expect_ok.h"
 
 #define FUNC_ADD_SCALAR 1u
 #define FUNC_FAIL 12u
 #define FUNC_OVERRUN 19u
 #define N 40u // elements; not a whole number of cache lines
-
-static struct pto_error err;
-
-#define OK(call)                                                       \
-    do {                                                               \
-        if ((call) != PTO_OK) {                                        \
-            fail_msg("line %d: %s: %s", __LINE__, #call, err.message); \
-        }                                                              \
-    } while (0)
 
 static struct pto_config config_for(const char *profile, uint64_t schedules)
 {

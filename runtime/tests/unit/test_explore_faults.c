@@ -14,20 +14,12 @@
 #include <cmocka.h>
 
 #include "pto/pto.h"
+#include "unit/expect_ok.h"
 
 #define FUNC_ADD_SCALAR 1u
 #define FUNC_CRASH 13u
 #define FUNC_HANG 14u
 #define FUNC_NOP 16u
-
-static struct pto_error err;
-
-#define OK(call)                                                       \
-    do {                                                               \
-        if ((call) != PTO_OK) {                                        \
-            fail_msg("line %d: %s: %s", __LINE__, #call, err.message); \
-        }                                                              \
-    } while (0)
 
 static struct pto_runner *open_runner(const char *kernels, uint64_t schedules, uint64_t timeout_ns)
 {
