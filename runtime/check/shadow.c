@@ -4,9 +4,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/error.h"
+#include "base/map.h"
 #include "host/written.h"
 
 #define LINE PTO_CACHE_LINE_SIZE
@@ -15,13 +15,6 @@
 // Cells of larger blocks are mapped, for what is touched alone to take memory, and mapped anew for
 // each run instead of being cleared.
 #define CLEAR_BYTES_MAX 65536u
-
-#if !defined(MAP_ANONYMOUS)
-#define MAP_ANONYMOUS MAP_ANON
-#endif
-#if !defined(MAP_NORESERVE)
-#define MAP_NORESERVE 0
-#endif
 
 enum pto_status pto__checker_create(struct pto_checker **out, struct pto_error *err)
 {
@@ -59,9 +52,7 @@ static void make_cells(struct pto_check_block *block)
         block->cells = calloc(1, size_bytes);
         return;
     }
-    void *mapping = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    block->cells = mapping != MAP_FAILED ? mapping : NULL;
+    block->cells = pto__map_zeros(NULL, size_bytes);
 }
 
 static void drop_cells(struct pto_check_block *block)

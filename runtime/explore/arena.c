@@ -3,46 +3,13 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/error.h"
-
-#if !defined(MAP_ANONYMOUS)
-#define MAP_ANONYMOUS MAP_ANON
-#endif
-#if !defined(MAP_NORESERVE)
-#define MAP_NORESERVE 0
-#endif
+#include "base/map.h"
 
 #define LINE_COUNT (PTO_ARENA_BYTES / PTO_CACHE_LINE_SIZE)
 #define PLACE_FIRST UINT64_C(0x300000000000)
 #define PLACE_COUNT 16u
-
-// Pages come when they are touched, as zeros.
-static void *reserve(uint64_t size_bytes)
-{
-    void *mapping = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return mapping != MAP_FAILED ? mapping : NULL;
-}
-
-// Device addresses are values that programs load, so traces show them: the same place in every
-// process, if it is free, keeps those equal. Far from where systems put things by themselves.
-static void *reserve_device(void)
-{
-    for (uint64_t i = 0; i < PLACE_COUNT; i++) {
-        void *place = (void *)(uintptr_t)(PLACE_FIRST + i * PTO_ARENA_BYTES);
-        void *mapping = mmap(place, PTO_ARENA_BYTES, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (mapping == place) {
-            return mapping;
-        }
-        if (mapping != MAP_FAILED) {
-            munmap(mapping, PTO_ARENA_BYTES);
-        }
-    }
-    return reserve(PTO_ARENA_BYTES);
-}
 
 static void give_back(void *mapping, uint64_t size_bytes)
 {
@@ -51,13 +18,28 @@ static void give_back(void *mapping, uint64_t size_bytes)
     }
 }
 
+// Device addresses are values that programs load, so traces show them: the same place in every
+// process, if it is free, keeps those equal. Far from where systems put things by themselves.
+static void *reserve_device(void)
+{
+    for (uint64_t i = 0; i < PLACE_COUNT; i++) {
+        void *place = (void *)(uintptr_t)(PLACE_FIRST + i * PTO_ARENA_BYTES);
+        void *mapping = pto__map_zeros(place, PTO_ARENA_BYTES);
+        if (mapping == place) {
+            return mapping;
+        }
+        give_back(mapping, PTO_ARENA_BYTES);
+    }
+    return pto__map_zeros(NULL, PTO_ARENA_BYTES);
+}
+
 enum pto_status pto__arena_create(struct pto_arena *arena, struct pto_error *err)
 {
     *arena = (struct pto_arena){0};
     arena->base = reserve_device();
-    arena->line_index = reserve(LINE_COUNT * sizeof(*arena->line_index));
-    arena->host_written = reserve(LINE_COUNT * sizeof(*arena->host_written));
-    arena->written = reserve(LINE_COUNT * sizeof(*arena->written));
+    arena->line_index = pto__map_zeros(NULL, LINE_COUNT * sizeof(*arena->line_index));
+    arena->host_written = pto__map_zeros(NULL, LINE_COUNT * sizeof(*arena->host_written));
+    arena->written = pto__map_zeros(NULL, LINE_COUNT * sizeof(*arena->written));
     if (arena->base == NULL || arena->line_index == NULL || arena->host_written == NULL ||
         arena->written == NULL) {
         pto__arena_destroy(arena);

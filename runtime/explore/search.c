@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "abi/image.h"
 #include "base/error.h"
 #include "explore/shrink.h"
+#include "host/finding.h"
 
 #define SCHEDULES_PER_LOOK 16u // at what the other parts have found
 
@@ -129,9 +129,7 @@ static uint32_t func_id_of(const struct hunt *hunt, uint32_t task)
 {
     const struct pto_image_header *image =
         (const struct pto_image_header *)(uintptr_t)hunt->run.image;
-    const struct pto_task_record *records =
-        (const void *)((const uint8_t *)image + image->record_offset);
-    return task < hunt->run.task_count ? records[task].func_id : 0;
+    return task < hunt->run.task_count ? pto__image_record(image, task)->func_id : 0;
 }
 
 // A kernel that crashed or did not return, as the simulator reports it.

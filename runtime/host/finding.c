@@ -20,8 +20,7 @@ const uint64_t *pto__image_args(const struct pto_image_header *image, uint32_t t
                                 uint32_t *out_count)
 {
     const uint8_t *bytes = (const uint8_t *)image;
-    const struct pto_task_record *record =
-        (const struct pto_task_record *)(const void *)(bytes + image->record_offset) + task;
+    const struct pto_task_record *record = pto__image_record(image, task);
     *out_count = record->arg_count;
     return record->arg_count <= PTO_INLINE_ARG_COUNT
                ? record->args

@@ -13,7 +13,13 @@
 // "memcheck" and so on: the tools' names at NVIDIA and Huawei.
 const char *pto__check_name(uint32_t kind);
 
-// A task's arguments in a graph's image; `image` is where the host can read it.
+// A task's record in a graph's image, and its arguments; `image` is where the host can read it.
+static inline const struct pto_task_record *pto__image_record(const struct pto_image_header *image,
+                                                              uint32_t task)
+{
+    const void *records = (const uint8_t *)image + image->record_offset;
+    return (const struct pto_task_record *)records + task;
+}
 const uint64_t *pto__image_args(const struct pto_image_header *image, uint32_t task,
                                 uint32_t *out_count);
 
