@@ -42,6 +42,11 @@ class Progress(NamedTuple):
     seed: Optional[int]  # of a fault
 
 
+def part_path(folder: str, part: int, kind: str) -> str:
+    """The file in which a part of a search leaves something of this kind."""
+    return os.path.join(folder, f"part{part}.{kind}")
+
+
 class Search:
     """The files through which the parts of a search are watched, and where they leave faults."""
 
@@ -59,7 +64,7 @@ class Search:
         return os.path.join(self.folder, name)
 
     def part_path(self, part: int, kind: str) -> str:
-        return self.path(f"part{part}.{kind}")
+        return part_path(self.folder, part, kind)
 
     def progress(self) -> Progress:
         with open(self.path("progress"), "rb") as file:
@@ -167,10 +172,10 @@ def run_part(options: argparse.Namespace, folder: str, part: int, parts: int) ->
         "PTO_EXPLORE_SHRINK": str(options.shrink),
         "PTO_EXPLORE_PART": f"{part}/{parts}",
         "PTO_EXPLORE_PROGRESS": os.path.join(folder, "progress"),
-        "PTO_EXPLORE_SAVE": os.path.join(folder, f"part{part}.small"),
+        "PTO_EXPLORE_SAVE": part_path(folder, part, "small"),
     }
     if options.timeline:
-        environment["PTO_EXPLORE_TIMELINE"] = os.path.join(folder, f"part{part}.timeline")
+        environment["PTO_EXPLORE_TIMELINE"] = part_path(folder, part, "timeline")
     if options.replay:
         environment["PTO_EXPLORE_REPLAY"] = os.path.abspath(options.replay)
     os.environ.update(environment)
@@ -181,7 +186,7 @@ def run_part(options: argparse.Namespace, folder: str, part: int, parts: int) ->
         else:
             run_script(options)
     except FAULTS as fault:
-        with open(os.path.join(folder, f"part{part}.fault"), "w", encoding="utf-8") as file:
+        with open(part_path(folder, part, "fault"), "w", encoding="utf-8") as file:
             file.write(str(fault))
         return FAULT
     return NO_FAULT
