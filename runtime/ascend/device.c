@@ -2,14 +2,13 @@
 // Opening and closing a device.
 #include "ascend/device.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/variable.h"
 
 #define RUN_LIMIT_S_DEFAULT 600u
 #define RUN_LIMIT_S_MAX 65000u // CANN takes 16 bits of seconds
@@ -78,35 +77,15 @@ void pto__ascend_log(const struct pto_backend *device, enum pto_log_level level,
     }
 }
 
-// The environment's value of a limit, if it sets one.
-static enum pto_status read_limit(const char *name, const char *unit, uint64_t most,
-                                  uint64_t *in_out_value, struct pto_error *err)
-{
-    const char *text = getenv(name);
-    if (text == NULL || *text == '\0') {
-        return PTO_OK;
-    }
-    char *end;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (errno != 0 || *end != '\0' || *text == '-' || value == 0 || value > most) {
-        return pto_fail(err, PTO_E_RANGE,
-                        "init: %s is '%s'; it must be a number of %s, 1 to %" PRIu64, name, text,
-                        unit, most);
-    }
-    *in_out_value = value;
-    return PTO_OK;
-}
-
 enum pto_status pto__ascend_choose_limits(struct pto_backend *device, struct pto_error *err)
 {
     uint64_t limit_s = RUN_LIMIT_S_DEFAULT;
     uint64_t call_ms = CALL_LIMIT_MS_DEFAULT;
-    enum pto_status status =
-        read_limit("PTO_ASCEND_RUN_LIMIT_S", "seconds", RUN_LIMIT_S_MAX, &limit_s, err);
+    enum pto_status status = pto__variable_number("PTO_ASCEND_RUN_LIMIT_S", " of seconds", 1,
+                                                  RUN_LIMIT_S_MAX, &limit_s, err);
     if (status == PTO_OK) {
-        status = read_limit("PTO_ASCEND_CALL_LIMIT_MS", "milliseconds", CALL_LIMIT_MS_MAX, &call_ms,
-                            err);
+        status = pto__variable_number("PTO_ASCEND_CALL_LIMIT_MS", " of milliseconds", 1,
+                                      CALL_LIMIT_MS_MAX, &call_ms, err);
     }
     if (status != PTO_OK) {
         return status;

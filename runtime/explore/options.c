@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/variable.h"
 #include "explore/shrink.h"
 
 #define PART_MAX 4096u
@@ -52,13 +53,8 @@ static bool read_number(const char *text, const char *end_with, uint64_t *out, c
 static enum pto_status choose_number(uint64_t given, const char *variable, uint64_t otherwise,
                                      uint64_t *out, struct pto_error *err)
 {
-    const char *text = environment(variable);
-    const char *end;
     *out = given != 0 ? given : otherwise;
-    if (given == 0 && text != NULL && (!read_number(text, "", out, &end) || *end != '\0')) {
-        return pto_fail(err, PTO_E_RANGE, "init: %s is '%s'; it must be a number", variable, text);
-    }
-    return PTO_OK;
+    return given != 0 ? PTO_OK : pto__variable_number(variable, "", 0, UINT64_MAX, out, err);
 }
 
 static enum pto_status choose_part(struct pto_explore_options *options, struct pto_error *err)

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // A runner's life. Its memory is in runner_memory.c, runs are in run.c.
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/variable.h"
 #include "base/wait.h"
 #include "host/run.h"
 #include "host/runner.h"
 
 #define TIMEOUT_NS_DEFAULT 10000000000ull
 #define TIMEOUT_NS_MIN 1000000ull
+#define NS_IN_MS 1000000u
 #define TURN_WAIT_NS 50000000u
 
 uintptr_t pto__this_thread(void)
@@ -163,22 +164,16 @@ static const char *choose_backend(const struct pto_config *config)
 static enum pto_status choose_timeout(const struct pto_config *config, uint64_t *out_timeout_ns,
                                       struct pto_error *err)
 {
-    *out_timeout_ns = TIMEOUT_NS_DEFAULT;
-    const char *text = getenv("PTO_TIMEOUT_MS");
     if (config->timeout_ns != 0) {
         *out_timeout_ns = config->timeout_ns;
-    } else if (text != NULL && *text != '\0') {
-        char *end;
-        errno = 0;
-        unsigned long long value = strtoull(text, &end, 10);
-        if (errno != 0 || *end != '\0' || *text == '-' || value == 0 ||
-            value > UINT64_MAX / 2 / 1000000u) {
-            return pto_fail(err, PTO_E_RANGE,
-                            "init: PTO_TIMEOUT_MS is '%s'; it must be a number of milliseconds, "
-                            "1 or more",
-                            text);
+    } else {
+        uint64_t timeout_ms = TIMEOUT_NS_DEFAULT / NS_IN_MS;
+        enum pto_status status = pto__variable_number("PTO_TIMEOUT_MS", " of milliseconds", 1,
+                                                      UINT64_MAX / 2 / NS_IN_MS, &timeout_ms, err);
+        if (status != PTO_OK) {
+            return status;
         }
-        *out_timeout_ns = value * 1000000u;
+        *out_timeout_ns = timeout_ms * NS_IN_MS;
     }
     if (*out_timeout_ns < TIMEOUT_NS_MIN || *out_timeout_ns > UINT64_MAX / 2) {
         return pto_fail(err, PTO_E_RANGE,

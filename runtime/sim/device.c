@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opening and closing the simulated device, and one launch on it.
 #include <dlfcn.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "abi/access.h"
 #include "base/cpu.h"
 #include "base/error.h"
+#include "base/variable.h"
 #include "base/wait.h"
 #include "sim/backend.h"
 
@@ -131,19 +131,17 @@ static enum pto_status choose_lane_count(struct pto_backend *device,
                                          const struct pto_backend_config *config,
                                          struct pto_error *err)
 {
-    uint32_t count = config->lane_count != 0 ? config->lane_count : pto__cpu_count();
-    const char *text = config->lane_count != 0 ? NULL : getenv("PTO_SIM_LANES");
-    if (text != NULL && *text != '\0') {
-        char *end;
-        errno = 0;
-        unsigned long value = strtoul(text, &end, 10);
-        if (errno != 0 || *end != '\0' || value < 1 || value > LANE_COUNT_MAX) {
-            return pto_fail(err, PTO_E_RANGE, "init: PTO_SIM_LANES is '%s'; it must be 1 to %u",
-                            text, LANE_COUNT_MAX);
+    uint64_t count = config->lane_count;
+    if (count == 0) {
+        count = pto__cpu_count();
+        enum pto_status status =
+            pto__variable_number("PTO_SIM_LANES", "", 1, LANE_COUNT_MAX, &count, err);
+        if (status != PTO_OK) {
+            return status;
         }
-        count = (uint32_t)value;
     }
-    device->lane_count = count < device->core_count + 1 ? count : device->core_count + 1;
+    uint64_t useful = (uint64_t)device->core_count + 1;
+    device->lane_count = (uint32_t)(count < useful ? count : useful);
     return PTO_OK;
 }
 
