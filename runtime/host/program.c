@@ -193,10 +193,11 @@ enum pto_status pto__program_find(const char *path, const char *search_dir, cons
     uint32_t tried = 0;
     while (tried < 2 && places[tried] != NULL && problem == PTO_FILE_MISSING) {
         char **place = &places_apart[tried];
-        if (*place == NULL || pto__file_probe(*place, &reasons[tried]) != PTO_FILE_FINE) {
+        problem = *place != NULL ? pto__file_probe(*place, &reasons[tried]) : PTO_FILE_MISSING;
+        if (problem != PTO_FILE_FINE) {
             place = &places[tried];
+            problem = pto__file_probe(*place, &reasons[tried]);
         }
-        problem = pto__file_probe(*place, &reasons[tried]);
         if (problem == PTO_FILE_FINE) {
             *out_path = *place;
             *place = NULL;
